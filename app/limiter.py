@@ -1,0 +1,96 @@
+"""Seam: who may do how much how fast. GCRA (ITU-T I.371 annex A), exact: at most burst + rate x T in any T seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Limit(StrEnum):
+    """The limits' names, as throttles and the metrics' `limit` label say them."""
+
+    HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
+    POSTS_PER_USER = "posts_per_user"
+    POSTS_PER_ROOM = "posts_per_room"
+    FRAMES_PER_CONNECTION = "frames_per_connection"
+    BYTES_PER_USER = "bytes_per_user"
+    UNACKED_POSTS = "unacked_posts"
+    MALFORMED_FRAMES = "malformed_frames"
+    MEMBERS_PER_ROOM = "members_per_room"
+    SIGN_INS_PER_ACCOUNT = "sign_ins_per_account"
+    SIGN_INS_PER_ADDRESS = "sign_ins_per_address"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A sustained rate and how much of it may come at once."""
+
+    per_second: float
+    burst: float
+
+    @property
+    def tolerance(self) -> float:
+        """Seconds by which the theoretical arrival time may run ahead of the clock."""
+        return self.burst / self.per_second
+
+
+class Charge(NamedTuple):
+    """`cost` units of one limit for one key. Keys of different limits never meet."""
+
+    limit: Limit
+    key: str
+    rate: Rate
+    cost: float = 1.0
+
+
+class Throttle(NamedTuple):
+    """The limit that was reached, and the seconds after which the same charges would pass."""
+
+    limit: Limit
+    retry_after: float
+
+
+class Limiter(Protocol):
+    """Shared over every process that serves the chat."""
+
+    async def hit(self, charges: Sequence[Charge]) -> Throttle | None:
+        """Charge all or nothing, atomically; the throttle with the longest wait when one does not fit."""
+        ...
+
+    async def test(self, charges: Sequence[Charge]) -> Throttle | None:
+        """What `hit` would answer, charging nothing."""
+        ...
+
+    async def strike(self, user: str) -> float:
+        """Count one throttle against a user. Seconds of cool-down that it started, 0.0 for none."""
+        ...
+
+    async def cooldown(self, user: str) -> float:
+        """Seconds of cool-down that the user still has to wait, 0.0 for none."""
+        ...
+
+
+class Gcra:
+    """One bucket in this process: for what never leaves it, such as a connection's own frames."""
+
+    __slots__ = ("_arrival", "_rate")
+
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._arrival = 0.0
+
+    def hit(self, now: float, cost: float = 1.0) -> float:
+        """Charge `cost` at monotonic time `now`: 0.0 when it fits, else the seconds to wait, nothing charged."""
+        arrival, wait = gcra(self._arrival, now, self._rate, cost)
+        if wait <= 0.0:
+            self._arrival = arrival
+            return 0.0
+        return wait
+
+
+def gcra(arrival: float, now: float, rate: Rate, cost: float) -> tuple[float, float]:
+    """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0)."""
+    arrival = max(arrival, now) + cost / rate.per_second
+    return arrival, arrival - now - rate.tolerance

@@ -1,0 +1,48 @@
+"""Seam: who is connected where. Caps on connections are leases that expire, so that a killed worker's come back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.model import Address, ConnectionId, RoomId, UserName
+from app.verdict import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many connections may be open at once."""
+
+    per_user: int
+    per_address: int
+    per_node: int
+    per_room: int
+
+
+class Presence(Protocol):
+    """Shared over every process that serves the chat."""
+
+    async def fits(self, user: UserName, address: Address) -> Reason | None:
+        """The cap that `acquire` would refuse by, taking nothing."""
+        ...
+
+    async def acquire(self, connection: ConnectionId, user: UserName, address: Address) -> Reason | None:
+        """Take one lease of each cap, all or none; USER_CONNECTIONS, IP_CONNECTIONS or NODE_FULL when one is full."""
+        ...
+
+    async def renew(self, connections: Collection[ConnectionId]) -> None:
+        """Keep the leases of live connections; to be called at least every 10 seconds."""
+        ...
+
+    async def release(self, connection: ConnectionId) -> None:
+        """Give everything back that the connection holds. Harmless when repeated."""
+        ...
+
+    async def enter(self, room: RoomId, connection: ConnectionId) -> bool:
+        """Become a live member of a room; False when it is full."""
+        ...
+
+    async def leave(self, room: RoomId, connection: ConnectionId) -> None:
+        """Stop being one. Harmless when repeated."""
+        ...

@@ -1,0 +1,245 @@
+"""One settings object, read once at start. An unknown or unsafe setting stops the start with a sentence naming it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "PORTCULLIS_"
+STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "SETTINGS_FILE"})
+"""Names with our prefix that the stack reads and the server does not."""
+
+
+class SettingsError(Exception):
+    """The settings are unknown, unsafe or unreadable; the message is the sentence to show."""
+
+
+class Issuer(BaseModel):
+    """An external identity provider whose tokens are accepted (OpenID Connect Core 1.0 §2, RFC 7517)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field(min_length=1)
+    audience: str = Field(min_length=1)
+    jwks_url: str = Field(pattern=r"^https://|^http://(localhost|127\.0\.0\.1)[:/]")
+    algorithms: tuple[str, ...] = ("ES256", "RS256", "EdDSA")
+    name_claim: str = "preferred_username"
+
+    @field_validator("algorithms")
+    @classmethod
+    def only_signatures(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """A JWKS publishes public keys: an HMAC algorithm here would let anyone sign with them."""
+        allowed = {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"}
+        if not value or not set(value) <= allowed:
+            raise ValueError("must be a non-empty list of public-key algorithms such as ES256 or RS256")
+        return value
+
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""A tuple written as `one,two` in the environment."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Durations in seconds, sizes in bytes, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
+
+    # Where things are
+    state: Path = Path("var")
+    database_url: str = Field("", validation_alias=AliasChoices("database_url", "DATABASE_URL"))
+    redis_url: str = Field("", validation_alias=AliasChoices("redis_url", "REDIS_URL"))
+    workers: int = Field(1, ge=1, le=64, validation_alias=AliasChoices("workers", "WORKERS"))
+    bind: str = ""
+    private_bind: str = ""
+    trusted_proxies: Words = ()
+    """Addresses beside the Unix socket whose X-Real-IP is believed."""
+
+    # Who may ask
+    hosts: Words = ("localhost", "127.0.0.1", "[::1]")
+    origins: Words = ("https://localhost:8443", "https://127.0.0.1:8443", "https://[::1]:8443")
+
+    # Credentials
+    signing_keys: Path | None = None
+    """Folder of ES256 private keys (PEM, mode 0600); default: secrets/signing in the state folder."""
+    hs256_secret_file: Path | None = None
+    """Sign with HS256 and this file's at least 32 bytes instead."""
+    issuer: str = "https://localhost:8443"
+    audience: str = "portcullis"
+    issuers: tuple[Issuer, ...] = ()
+    """External identity providers, as a JSON list."""
+    clock_leeway: float = Field(5.0, ge=0, le=60)
+    access_token_seconds: float = Field(300.0, ge=5, le=3600)
+    query_token_max_seconds: float = Field(300.0, ge=1, le=300)
+    ticket_seconds: float = Field(30.0, ge=1, le=60)
+    session_idle_seconds: float = Field(1800.0, ge=1)
+    session_absolute_seconds: float = Field(43200.0, ge=1, le=604800)
+    expiring_notice_seconds: float = Field(60.0, ge=0)
+    password_characters: int = Field(12, ge=8, le=128)
+    argon2_memory_kib: int = Field(19456, ge=19456)
+    """OWASP's minimum for Argon2id: 19 MiB with 2 passes and 1 lane."""
+    argon2_passes: int = Field(2, ge=2, le=10)
+    argon2_threads: int = Field(2, ge=1, le=16)
+    """How many passwords are verified at once; the rest wait, up to `argon2_queue`."""
+    argon2_queue: int = Field(32, ge=1, le=1024)
+
+    # Limits: handshakes and connections
+    handshakes_per_address_per_minute: float = Field(30.0, gt=0)
+    handshakes_per_address_burst: int = Field(10, ge=1)
+    connections_per_address: int = Field(20, ge=1)
+    connections_per_user: int = Field(5, ge=1)
+    connections_per_node: int = Field(10_000, ge=1)
+    connections_per_room: int = Field(5_000, ge=1)
+
+    # Limits: frames and posts
+    posts_per_user_per_second: float = Field(1.0, gt=0)
+    posts_per_user_burst: int = Field(5, ge=1)
+    frames_per_connection_per_second: float = Field(10.0, gt=0)
+    frames_per_connection_burst: int = Field(20, ge=1)
+    posts_per_room_per_second: float = Field(50.0, gt=0)
+    posts_per_room_burst: int = Field(50, ge=1)
+    bytes_per_user_per_second: float = Field(16_384.0, gt=0)
+    bytes_per_user_burst: int = Field(65_536, ge=1)
+    frame_bytes: int = Field(16_384, ge=1024, le=1_048_576)
+    message_characters: int = Field(500, ge=1, le=10_000)
+    malformed_per_minute: int = Field(10, ge=1)
+    throttles_per_minute: int = Field(20, ge=1)
+    cooldown_seconds: float = Field(30.0, gt=0)
+    """The first cool-down; each one within a day doubles the next."""
+    cooldown_max_seconds: float = Field(3600.0, gt=0)
+
+    # Limits: sign-in
+    sign_ins_per_account_and_address_per_minute: int = Field(5, ge=1)
+    sign_ins_per_address_per_minute: int = Field(20, ge=1)
+
+    # The hub and the store
+    outbox_bytes: int = Field(262_144, ge=16_384)
+    unacked_posts_per_connection: int = Field(32, ge=1)
+    queued_posts: int = Field(10_000, ge=1)
+    batch_posts: int = Field(512, ge=1, le=1000)
+    store_timeout_seconds: float = Field(5.0, gt=0)
+    notices_max_members: int = Field(100, ge=0)
+    """Join and leave notices are left out in rooms with more live members than this."""
+    notices_resume_seconds: float = Field(30.0, ge=0)
+
+    # Heartbeats and drain
+    ping_seconds: float = Field(5.0, gt=0)
+    pong_seconds: float = Field(4.0, gt=0)
+    drain_seconds: float = Field(20.0, gt=0)
+    graceful_seconds: float = Field(30.0, gt=0)
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("hosts", "origins", "trusted_proxies", mode="before")
+    @classmethod
+    def split_words(cls, value: Any) -> Any:
+        """`one, two` becomes a tuple."""
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+    @field_validator("origins")
+    @classmethod
+    def exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """An origin is `https://host[:port]` (RFC 6454 §6.2); a wildcard would undo the gate."""
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme != "https" or not parts.netloc or origin != f"https://{parts.netloc}".lower():
+                raise ValueError(f"{origin!r} is not an exact origin such as https://chat.example.org")
+        return value
+
+    @field_validator("hosts")
+    @classmethod
+    def exact_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Lower-case host names without port; no wildcard."""
+        if not value or any(set(host) & set("*/ ") or host != host.lower() for host in value):
+            raise ValueError("must be lower-case host names without wildcards, such as chat.example.org")
+        return value
+
+    @model_validator(mode="after")
+    def safe_together(self) -> Self:
+        """Settings that are fine alone and unsafe together."""
+        if self.workers > 1 and not (self.database_url.startswith("postgresql") and self.redis_url):
+            raise ValueError("workers: more than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL")
+        if self.redis_url:
+            raise ValueError("redis_url: this release keeps limits in the process; leave REDIS_URL unset")
+        if self.database_url and not self.database_url.startswith("sqlite:///"):
+            raise ValueError("database_url: this release stores in SQLite; use sqlite:///PATH or leave it unset")
+        if "@" in self.database_url:
+            raise ValueError("database_url: must not carry a password; passwords come from files")
+        if self.drain_seconds >= self.graceful_seconds:
+            raise ValueError("drain_seconds: must be shorter than graceful_seconds, or the drain is cut off")
+        if self.ping_seconds + self.pong_seconds > 10:  # noqa: PLR2004
+            raise ValueError("ping_seconds: with pong_seconds at most 10, so that a dead peer is noticed in time")
+        return self
+
+    @property
+    def public_socket(self) -> str:
+        """What the edge connects to, in gunicorn's notation."""
+        return self.bind or f"unix:{self.state.resolve()}/run/app.sock"
+
+    @property
+    def private_socket(self) -> str:
+        """Where metrics and health answer, in gunicorn's notation."""
+        return self.private_bind or f"unix:{self.state.resolve()}/run/private.sock"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the store."""
+        return self.database_url or f"sqlite:///{self.state.resolve()}/data/chat.db"
+
+    @property
+    def signing_folder(self) -> Path:
+        """Where the ES256 keys are."""
+        return self.signing_keys or self.state / "secrets" / "signing"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings from the environment; raises SettingsError with one sentence per thing that is wrong."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + name for name in STACK_ONLY}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is not a setting of Portcullis. docs/settings.md lists them all.")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError(" ".join(_sentence(item) for item in error.errors())) from None
+
+
+def _sentence(item: Any) -> str:
+    where = str(item["loc"][0]).upper() if item["loc"] else ""
+    text = str(item["msg"]).removeprefix("Value error, ")
+    if not where:
+        where, _, text = text.partition(": ")
+        where = where.upper()
+    name = where if where in {"DATABASE_URL", "REDIS_URL", "WORKERS"} else PREFIX + where
+    return f"{name}: {text}."
+
+
+def read_secret(path: Path, least_bytes: int = 1) -> bytes:
+    """A secret file's content without its final newline.
+
+    Raises SettingsError when it is missing, too short, or readable by anyone but its owner.
+    """
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise SettingsError(f"The secret file {path} cannot be read: {error.strerror}.") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise SettingsError(f"The secret file {path} can be read by others: run chmod 600 on it.")
+    if len(content) < least_bytes:
+        raise SettingsError(f"The secret file {path} is too short: it needs at least {least_bytes} bytes.")
+    return content

@@ -1,0 +1,24 @@
+// Building the page's elements. Text enters only as text nodes, so nothing that a person wrote is ever parsed as HTML.
+
+/** The element with this id; throws when the page lacks it, which is a bug. */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found;
+}
+
+/** A new element: `properties` are set as DOM properties, `aria-*`, `data-*` and `role` as attributes. */
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (/^(aria|data)-|^role$/.test(name)) made.setAttribute(name, value);
+    else made[name] = value;
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** Sets the text only when it differs: a live region would announce it again, and the browser would lay it out again. */
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
