@@ -1,0 +1,1 @@
+"""A local certificate authority for one stack, and the server certificate it signs."""

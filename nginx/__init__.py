@@ -1,0 +1,1 @@
+"""The edge: nginx and mtail configuration, rendered by `nginx.render` with the standard library alone."""
