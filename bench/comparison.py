@@ -63,6 +63,8 @@ def compare(peers: Sequence[Peer], plan: Plan, progress: Callable[[str], None]) 
         for turn in range(plan.rounds):
             progress(f"round {turn + 1} of {plan.rounds}")
             for name, window in _shuffled(rooms, plan.windows):
+                for room in rooms.values():
+                    room.tend()
                 result.add(name, window, rooms[name].burst(window, plan.seconds))
     return result
 

@@ -54,6 +54,11 @@ class Room:
         for connection in self._sockets:
             connection.close()
 
+    def tend(self) -> None:
+        """Answer the pings that came while the room was idle: a server drops clients that do not, in 20 s or so."""
+        for _ in self._sockets:
+            self._receiver.wait(0)
+
     def burst(self, window: int, seconds: float) -> Burst:
         """Keep `window` messages in flight for so long: one is in flight until every receiver has it.
 
