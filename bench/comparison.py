@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import NamedTuple
 
 from bench.peer import Peer
 from bench.room import Burst, Room
+from bench.server import Server
 
 WARM_SECONDS = 0.5
+TEND_SECONDS = 0.5
 
 
 class Plan(NamedTuple):
@@ -57,14 +60,13 @@ def compare(peers: Sequence[Peer], plan: Plan, progress: Callable[[str], None]) 
     server_core, client_core = cores()
     result = Comparison(plan)
     with pinned(client_core), contextlib.ExitStack() as stack:
-        rooms = {peer.name: _open(stack, peer, plan, server_core, progress) for peer in peers}
+        servers = [_start(stack, peer, plan, server_core, progress) for peer in peers]
+        rooms = _fill(stack, peers, servers, plan, progress)
         for room in rooms.values():
             room.burst(max(plan.windows), WARM_SECONDS)
         for turn in range(plan.rounds):
             progress(f"round {turn + 1} of {plan.rounds}")
             for name, window in _shuffled(rooms, plan.windows):
-                for room in rooms.values():
-                    room.tend()
                 result.add(name, window, rooms[name].burst(window, plan.seconds))
     return result
 
@@ -80,11 +82,40 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _open(stack: contextlib.ExitStack, peer: Peer, plan: Plan, core: int, progress: Callable[[str], None]) -> Room:
+def _start(stack: contextlib.ExitStack, peer: Peer, plan: Plan, core: int, progress: Callable[[str], None]) -> Server:
     progress(f"starting {peer.name}")
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portcullis-bench-")))
-    server = stack.enter_context(peer.start(folder, core, plan.receivers))
-    return stack.enter_context(contextlib.closing(Room(peer, server, plan.receivers)))
+    return stack.enter_context(peer.start(folder, core, plan.receivers))
+
+
+def _fill(
+    stack: contextlib.ExitStack,
+    peers: Sequence[Peer],
+    servers: Sequence[Server],
+    plan: Plan,
+    progress: Callable[[str], None],
+) -> dict[str, Room]:
+    rooms: dict[str, Room] = {}
+    meanwhile = _tending(rooms)
+    for peer, server in zip(peers, servers, strict=True):
+        progress(f"filling the room of {peer.name}")
+        room = Room(peer, server, plan.receivers, meanwhile)
+        rooms[peer.name] = stack.enter_context(contextlib.closing(room))
+    return rooms
+
+
+def _tending(rooms: Mapping[str, Room]) -> Callable[[], None]:
+    """Return what tends all rooms that are idle, at most every TEND_SECONDS however often it is called."""
+    last = time.monotonic()
+
+    def tend() -> None:
+        nonlocal last
+        if time.monotonic() - last >= TEND_SECONDS:
+            for room in rooms.values():
+                room.tend()
+            last = time.monotonic()
+
+    return tend
 
 
 def _shuffled(rooms: Mapping[str, Room], windows: Sequence[int]) -> list[tuple[str, int]]:

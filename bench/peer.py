@@ -8,7 +8,7 @@ from typing import Protocol
 from bench.server import Server
 
 # Posts rotate over the connections and so over this many users: the limits of each are exercised.
-USERS = 16
+USERS = 8
 
 
 class Peer(Protocol):

@@ -26,6 +26,7 @@ class Server:
     def __init__(self, command: Sequence[str], address: Address, core: int, env: Mapping[str, str], log: Path) -> None:
         """Start `command` on `core` with exactly `env` on top of ours; its output goes to `log`."""
         self.address, self._log = address, log
+        self._pids: set[int] = set()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 ["taskset", "-c", str(core), *command],
@@ -44,7 +45,6 @@ class Server:
                 self.__exit__()
                 raise ServerError(f"{self._process.args!r} did not start:\n{self._tail()}")
             time.sleep(0.05)
-        self._pids = family(self._process.pid)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,7 +67,11 @@ class Server:
         return connection
 
     def cpu_seconds(self) -> float:
-        """Return user and system time of all its processes and threads; ServerError when one was replaced."""
+        """Return user and system time of all its processes and threads.
+
+        Raises ServerError when a process came or went since the first call: its time would be missing.
+        """
+        self._pids = self._pids or family(self._process.pid)
         if family(self._process.pid) != self._pids:
             raise ServerError(f"a process of {self._process.args!r} came or went:\n{self._tail()}")
         return sum(cpu_seconds(pid) for pid in self._pids)
