@@ -1,0 +1,119 @@
+"""`python3 -m stack up|down|status|logs|user|token|metrics|clean`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from stack import place, settings_file, shape
+from stack.problem import Problem
+from stack.shape import Shape
+
+
+def stack() -> Shape:
+    """The stack of this clone, with the settings of its file and of the environment."""
+    state = place.choose(os.environ).state
+    settings = settings_file.read(state / "settings.env", os.environ)
+    return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
+
+
+def up(_: argparse.Namespace) -> int:
+    """Start the stack."""
+    stack().up()
+    return 0
+
+
+def down(_: argparse.Namespace) -> int:
+    """Stop the stack."""
+    print("Stopped." if stack().down() else "Nothing was running.")
+    return 0
+
+
+def status(_: argparse.Namespace) -> int:
+    """Say how the stack is; 1 when anything is wrong."""
+    return 0 if stack().status() else 1
+
+
+def logs(_: argparse.Namespace) -> int:
+    """Follow the logs."""
+    stack().logs()
+    return 0
+
+
+def user(words: argparse.Namespace) -> int:
+    """Create an account and print its password, alone on standard output."""
+    print(stack().app("user", named(words.name)))
+    print(f"This is {words.name}'s password. It is stored nowhere: note it now.", file=sys.stderr)
+    return 0
+
+
+def token(words: argparse.Namespace) -> int:
+    """Print a short-lived access token and nothing else."""
+    print(stack().app("token", named(words.name)))
+    return 0
+
+
+def metrics(_: argparse.Namespace) -> int:
+    """Print the current exposition of app and edge."""
+    sys.stdout.write(stack().metrics())
+    return 0
+
+
+def clean(_: argparse.Namespace) -> int:
+    """Delete the stack's data after a yes: typed, or CONFIRM=yes where nobody can type."""
+    found = stack()
+    print(f"This stops the stack and deletes {found.holdings()}.")
+    if not agreed():
+        print("Nothing was deleted.")
+        return 1
+    found.delete()
+    print("Deleted.")
+    return 0
+
+
+def agreed() -> bool:
+    """Whether the person said yes."""
+    if os.environ.get("CONFIRM"):
+        return os.environ["CONFIRM"] == "yes"
+    if not sys.stdin.isatty():
+        raise Problem("Nothing was deleted: there is no terminal to ask on. If you mean it: make clean CONFIRM=yes")
+    return input("Type yes to go on: ").strip() == "yes"
+
+
+def named(name: str | None) -> str:
+    """The account's name; the app checks its form."""
+    if not name:
+        raise Problem("Whose? Add NAME=…, for example: make user NAME=alice")
+    return name
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean)
+}
+
+
+def main() -> int:
+    """Run one command. A Problem is shown as its sentence, on standard error."""
+    parser = argparse.ArgumentParser(prog="python3 -m stack", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("name", nargs="?", help="the account, for user and token")
+    words = parser.parse_args()
+    # A terminated command unwinds like an interrupted one, so that it stops what it had started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return COMMANDS[words.command](words)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+    except PermissionError as error:
+        print(f"{error.filename} belongs to another user: run this as the one who ran make up.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""`python -m app …`, as the user who owns the app's data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+
+from stack import settings_file, unix_user
+from stack.place import Place
+from stack.problem import Problem
+
+
+def environ(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the app, and nothing of the caller's but its language and time zone."""
+    kept = {key: os.environ[key] for key in ("PATH", "LANG", "TZ") if key in os.environ}
+    return kept | settings_file.for_app(place, settings)
+
+
+def run(place: Place, settings: Mapping[str, str], *words: str) -> str:
+    """Run one command of the app and return what it printed, without the final newline.
+
+    Raises Problem with the app's own sentence when it refuses.
+    """
+    done = attempt(place, settings, *words)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Problem(said[-1] if said else f"`python -m app {words[0]}` ended with {done.returncode} and no words.")
+    return done.stdout.rstrip("\n")
+
+
+def attempt(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run one command of the app, whatever comes of it."""
+    owner = unix_user.for_app()
+    root = os.geteuid() == 0
+    return subprocess.run(
+        [place.python, "-m", "app", *words],
+        env=environ(place, settings) | {"HOME": str(place.run)},
+        cwd=place.run,
+        user=owner.uid if root else None,
+        group=owner.gid if root else None,
+        extra_groups=list(owner.groups) if root else None,
+        umask=0o077,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

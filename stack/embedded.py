@@ -1,0 +1,127 @@
+"""The stack of a machine without a container engine: one supervisor, SQLite, everything in one state folder."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack import (
+    app_command,
+    certificate,
+    edge_config,
+    exposition,
+    health,
+    lock,
+    processes,
+    programs,
+    record,
+    supervision,
+    unix_http,
+)
+from stack.place import Place
+from stack.problem import Problem
+from stack.start import Start
+
+LINES = 40
+KEPT = ("venv", "uv", "code", "settings.env", ".lock")
+"""What `make clean` leaves: nothing in it is data, and a new start needs it."""
+
+
+class Embedded:
+    """Implements stack.shape.Shape."""
+
+    def __init__(self, place: Place, settings: Mapping[str, str]) -> None:
+        found = record.read(place.record)
+        self.asked, self.asked_settings = place, settings
+        # What runs was started with its own ports and settings; only `up` may change them.
+        self.place = record.as_started(place, found) if found else place
+        self.settings = found.settings if found else dict(settings)
+        self.cannot = found.cannot if found else []
+
+    def up(self) -> None:
+        """Start what `self.asked` and its settings describe."""
+        Start(self.asked, self.asked_settings).run()
+
+    def down(self) -> bool:
+        """Stop app, edge and mtail in this order, the app draining while the edge still serves."""
+        if not self.place.state.exists():
+            return False
+        with lock.exclusive(self.place, lambda text: print(text, flush=True)):
+            return self._stop()
+
+    def _stop(self) -> bool:
+        seconds = programs.stop_seconds(self.settings)
+        supervised = supervision.end(self.place, seconds)
+        return bool(processes.stop(self.place, seconds)) or supervised
+
+    def status(self) -> bool:
+        """One line per program, then what is wrong, where things are and what this machine cannot do."""
+        running = processes.ours(self.place)
+        if not running:
+            print(f"Portcullis in {self.place.state} is not running. Start it: make up")
+            return False
+        for one in supervision.states(self.place):
+            print(f"  {one.name:<12} {one.state.lower():<10} {one.detail}")
+        wrong = health.problems(self.place)
+        for line in wrong:
+            print(f"  wrong        {line}")
+        self._facts()
+        print("healthy" if not wrong else "not healthy; `make up` repairs it, `make logs` says more")
+        return not wrong
+
+    def _facts(self) -> None:
+        print(f"  page         {self.place.url}")
+        print(f"  socket       wss://localhost:{self.place.https_port}/ws/chat")
+        print(f"  state        {self.place.state}")
+        print(f"  CA           {certificate.authority(self.place)}")
+        print(f"  certificate  valid until {certificate.expiry(certificate.server(self.place))}")
+        for line in self.cannot:
+            print(f"  cannot       {line}")
+
+    def logs(self) -> None:
+        """Follow every log; ends with the terminal's interrupt."""
+        found = sorted(self.place.logs.rglob("*.log"))
+        if not found:
+            raise Problem(f"There are no logs in {self.place.logs} yet. Start the stack: make up")
+        words: list[str | Path] = ["tail", f"--lines={LINES}", "--follow=name", "--retry", *found]
+        try:
+            subprocess.run(words, check=False)
+        except KeyboardInterrupt:
+            print()
+
+    def app(self, *words: str) -> str:
+        """Run the app's command line with the settings the stack was started with."""
+        if not self.place.python.exists():
+            raise Problem("There is no stack here yet. Start it: make up")
+        return app_command.run(self.place, self.settings, *words)
+
+    def metrics(self) -> str:
+        """The app's families first, then the edge's."""
+        sources = {"app": health.private_socket(self.place), "mtail": edge_config.mtail_socket(self.place)}
+        return exposition.merge([self._exposition(name, path) for name, path in sources.items()])
+
+    def _exposition(self, name: str, path: Path) -> str:
+        try:
+            status, text = unix_http.get(path, "/metrics")
+        except (OSError, http.client.HTTPException) as error:
+            raise Problem(f"{name} does not give its metrics ({error}). Is the stack up? make status") from None
+        if status != http.HTTPStatus.OK:
+            raise Problem(f"{name} answers {status} when asked for its metrics.")
+        return text
+
+    def holdings(self) -> str:
+        """Accounts and messages, keys, certificates and logs."""
+        return f"all accounts and messages, keys, certificates and logs in {self.place.state}"
+
+    def delete(self) -> None:
+        """Stop, then delete everything but the environment and the operator's settings."""
+        if not self.place.state.exists():
+            return
+        with lock.exclusive(self.place, lambda text: print(text, flush=True)):
+            self._stop()
+            for path in self.place.state.iterdir():
+                if path.name not in KEPT:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

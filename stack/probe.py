@@ -1,0 +1,51 @@
+"""One WSS round trip through the whole stack, run by the runtime environment's Python.
+
+Arguments: the URL and the CA's file; the access token is read from standard input. It joins no room and posts
+nothing. Prints a sentence and ends with 1 when the round trip does not work.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+SECONDS = 5.0
+
+
+def round_trip(url: str, authority: str, token: str) -> str | None:
+    """Say `ping` and wait for its ack; returns what went wrong, or None."""
+    trust = ssl.create_default_context(cafile=authority)
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        with connect(
+            url,
+            ssl=trust,
+            subprotocols=[Subprotocol("chat.v1")],
+            additional_headers=headers,
+            open_timeout=SECONDS,
+            proxy=None,
+        ) as socket:
+            socket.send(json.dumps({"type": "ping", "id": "probe"}))
+            while True:
+                frame = json.loads(socket.recv(timeout=SECONDS))
+                if frame.get("id") == "probe":
+                    return None if frame["type"] == "ack" else f"the ping was answered {frame}"
+    except (OSError, TimeoutError, WebSocketException, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def main() -> int:
+    """See the module."""
+    wrong = round_trip(sys.argv[1], sys.argv[2], sys.stdin.readline().strip())
+    if wrong:
+        print(wrong)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
