@@ -19,7 +19,10 @@ export function countDown(moment, tick, done) {
   let timer = 0;
   const step = () => {
     const left = (moment - performance.now()) / 1000;
-    if (left <= 0) return done();
+    if (left <= 0) {
+      timer = setTimeout(done); // never before the caller holds the function that stops it
+      return;
+    }
     tick(left);
     // to the next whole second, so that two counters that are shown at once change together
     timer = setTimeout(step, (left - Math.ceil(left) + 1) * 1000 + 5);

@@ -1,19 +1,22 @@
 // A notice: one sentence, perhaps with a live countdown, perhaps with one thing to do.
 
 import { countDown, spell } from './countdown.js';
-import { element } from './element.js';
+import { element, setText } from './element.js';
 
 /** A place on the page for one notice at a time. A screen reader hears each notice once, not every second of its countdown. */
 export class Notice {
   #place;
+  #refuge;
   #stop = () => {};
 
-  constructor(place) {
+  /** `refuge` gets the keyboard focus when the button that had it goes away. */
+  constructor(place, refuge = null) {
     this.#place = place;
+    this.#refuge = refuge;
   }
 
   /**
-   * Shows `text`. `{time}` in it counts down to `until` (a moment of performance.now()), after which `over` is called;
+   * Shows `text` until `until` (a moment of performance.now(), null for good), then calls `over`. `{time}` in it counts down;
    * `action` is {label, run}; `tone` is info, warn or danger.
    */
   show({ text, tone = 'info', until = null, over = () => this.clear(), action = null }) {
@@ -36,6 +39,7 @@ export class Notice {
   clear() {
     this.#stop();
     this.#stop = () => {};
+    if (this.#place.contains(document.activeElement)) this.#refuge?.focus();
     this.#place.hidden = true;
     this.#place.replaceChildren();
   }
@@ -46,8 +50,10 @@ export class Notice {
 }
 
 function tell(seen, text, seconds) {
-  const [before, after = ''] = text.split('{time}');
+  const [before, after] = text.split('{time}');
+  if (after === undefined) return setText(seen, text);
   seen.replaceChildren(before, element('b', { className: 'time-left', textContent: spell(seconds) }), after);
+  return undefined;
 }
 
 function actionButton({ label, run }) {

@@ -5,7 +5,8 @@ const NOTICE_MERGE_MS = 60_000;
 
 /**
  * A row is {key, kind: 'message', sender, text, time, own, offset, id, status} with status sent, sending or failed, or
- * {key, kind: 'presence', changes}, or {key, kind: 'gap', text}. Messages with an offset stand in its order; own posts that have none yet come last.
+ * {key, kind: 'presence', changes, time}, or {key, kind: 'gap', text, after}. Messages with an offset stand in its order; own
+ * posts that have none yet stay where they were written until they get one.
  */
 export class Room {
   rows = [];
@@ -14,7 +15,8 @@ export class Room {
   #offset = null; // the last offset seen in this epoch
   #epoch = null;
 
-  constructor(me) {
+  constructor(name, me) {
+    this.name = name;
     this.#me = me;
   }
 
@@ -23,10 +25,10 @@ export class Room {
     const known = this.#epoch !== null;
     if (known && epoch !== this.#epoch) {
       this.#forgetOffsets();
-      this.#add({ kind: 'gap', text: 'The server was restored. Messages may be missing here.' });
+      this.#add({ kind: 'gap', after: -1, text: 'The server was restored. Messages may be missing here.' });
       this.#offset = offset;
     } else if (known && offset > this.#offset) {
-      this.#add({ kind: 'gap', text: missed(offset - this.#offset) });
+      this.#add({ kind: 'gap', after: offset, text: missed(offset - this.#offset) });
     }
     this.#epoch = epoch;
     this.#offset = Math.max(offset, this.#offset ?? 0);
@@ -53,14 +55,13 @@ export class Room {
   /** An own post is stored at this offset. */
   stored(id, offset) {
     const row = this.#find((candidate) => candidate.id === id);
-    if (!row || (row.offset === offset && row.status === 'sent')) return;
-    const twin = this.#find((candidate) => candidate.offset === offset && candidate !== row);
-    if (twin) {
-      this.remove(id);
-      twin.id = id;
-    } else {
-      this.#replace(row, { offset, status: 'sent' });
-    }
+    if (!row || row.offset === offset) return;
+    const twin = this.#find((candidate) => candidate.offset === offset);
+    if (row.offset !== null) row.id = null; // the same words, sent from another tab at the same time, were taken for it
+    else if (twin) this.remove(id);
+    if (twin) twin.id = id;
+    else if (row.offset === null) this.#replace(row, { offset, status: 'sent' });
+    else this.#place({ ...row, key: this.#key(), id, offset, status: 'sent' });
   }
 
   mark(id, status) {
@@ -88,7 +89,7 @@ export class Room {
   }
 
   #find(test) {
-    return this.rows.findLast((row) => row.kind === 'message' && test(row)) ?? null;
+    return this.rows.find((row) => row.kind === 'message' && test(row)) ?? null;
   }
 
   #key() {

@@ -51,14 +51,17 @@ const LIMITS = {
   posts_per_room: 'posts in this room',
   frames_per_connection: 'frames per connection',
   bytes_per_user: 'bytes per user',
+  unacked_posts: 'messages on their way',
+  malformed_frames: 'unreadable frames',
+  members_per_room: 'people in this room',
 };
 
 const POST_ERRORS = {
   too_long: 'That message is too long.',
   blank: 'There is nothing in that message to read.',
-  invalid: 'The server cannot take that message as it is.',
   not_joined: 'You are not in this room any more.',
   room_unknown: 'This room is gone.',
+  room_full: 'This room is full.',
 };
 
 /** Why a request or a handshake was refused. */
@@ -79,11 +82,14 @@ export function closing(code, reason) {
   return CLOSES[code] ?? `The server closed this chat${reason ? ` (${reason.replaceAll('_', ' ')})` : ''}.`;
 }
 
-/** The sentence of a throttle, with `{time}` where the countdown goes. */
+/** The sentences of a throttle: while it lasts, with `{time}` where the countdown goes, and when it is over. */
 export function throttle(limit) {
   const name = limit ? ` (${LIMITS[limit] ?? limit.replaceAll('_', ' ')})` : '';
-  const who = limit === 'posts_per_room' ? 'This room is very busy' : 'You are sending too fast';
-  return `${who}${name}. You can send again in {time}.`;
+  const busy = limit === 'posts_per_room';
+  return {
+    lasting: `${busy ? 'This room is very busy' : 'You are sending too fast'}${name}. You can send again in {time}.`,
+    over: `${busy ? 'This room was very busy' : 'You were sending too fast'}${name}. You can send again now.`,
+  };
 }
 
 /** Why one post was refused. */
