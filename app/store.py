@@ -1,0 +1,30 @@
+"""Seam: the durable truth. One class over SQLAlchemy Core, for SQLite now and by URL."""
+
+from __future__ import annotations
+
+from app.migrations import migrate
+from app.store_accounts import Accounts
+from app.store_bans import Bans
+from app.store_database import SchemaAhead, SchemaBehind, SchemaMismatch, StoreDown
+from app.store_events import Events, RoomUnknown
+from app.store_sessions import Sessions, Standing
+
+__all__ = [
+    "RoomUnknown",
+    "SchemaAhead",
+    "SchemaBehind",
+    "SchemaMismatch",
+    "Standing",
+    "Store",
+    "StoreDown",
+]
+
+
+class Store(Events, Accounts, Sessions, Bans):
+    """`Store(url, timeout)`: open it, use its verbs from one event loop, close it.
+
+    Every verb is one hop to a thread and takes at most `timeout` seconds; then, and on every fault of disk, file or
+    lock, it raises StoreDown: what it was asked to write may or may not be stored. Bugs raise as themselves.
+    """
+
+    migrate = staticmethod(migrate)
