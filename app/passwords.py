@@ -1,0 +1,80 @@
+"""Passwords: Argon2id (RFC 9106) in a bounded pool of threads, so that hashing never delays a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from app.settings import Settings
+
+MAX_CHARACTERS: Final = 256
+"""Longer passwords add no safety, only work."""
+
+T = TypeVar("T")
+
+
+class PasswordsBusy(Exception):  # noqa: N818 - the state of a thing, as StoreDown is
+    """All threads are hashing and the queue is full; a second later there is room again."""
+
+
+class Passwords:
+    """Hashes and verifies; at most `argon2_threads` at once with `argon2_queue` waiting, else PasswordsBusy."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hasher = PasswordHasher(settings.argon2_passes, settings.argon2_memory_kib, parallelism=1)
+        self._pool = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
+        self._places = BoundedSemaphore(settings.argon2_threads + settings.argon2_queue)
+        self._nobody = self._hasher.hash(secrets.token_urlsafe())
+
+    async def hash(self, password: str) -> str:
+        """The password's hash in PHC form, with a salt of its own. Raises PasswordsBusy."""
+        return await self._run(lambda: self._hasher.hash(_normal(password)))
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether it is the password. Without a hash (no such account) it takes as long and is False.
+
+        Raises PasswordsBusy.
+        """
+        matches = await self._run(lambda: self._matches(password_hash or self._nobody, _normal(password)))
+        return matches and password_hash is not None
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether the hash was made with other parameters than the settings ask for now."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    def close(self) -> None:
+        """Let running work end and drop the rest."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _matches(self, password_hash: str, password: bytes) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """The place is given back when the thread is done, not when the caller goes away."""
+        if not self._places.acquire(blocking=False):
+            raise PasswordsBusy
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(future)
+
+
+def one_time_password() -> str:
+    """A password of 100 bits that is easy to read out and type."""
+    letters = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(letters) for _ in range(5)) for _ in range(4))
+
+
+def _normal(password: str) -> bytes:
+    """One password, whichever way the keyboard composed its accents (RFC 8265 §4.2.2)."""
+    return unicodedata.normalize("NFC", password).encode()
