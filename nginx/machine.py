@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -50,7 +52,9 @@ def parse_versions(text: str) -> tuple[tuple[int, int, int], tuple[int, int, int
 def inspect(binary: str = "nginx") -> Machine:
     """The facts of this machine. Raises NginxUnusableError."""
     try:
-        said = subprocess.run([binary, "-V"], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+        # An unprivileged user's PATH often lacks the folders where a distribution puts nginx.
+        found = shutil.which(binary, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+        said = subprocess.run([found or binary, "-V"], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         raise NginxUnusableError(f"{binary} -V does not run: {error}.") from error
     nginx, openssl = parse_versions(said.stderr + said.stdout)

@@ -14,6 +14,7 @@ both as `values.user`. What `values.user` must reach: state/run/app.sock, state/
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -49,7 +50,7 @@ def nginx_command(values: EdgeValues) -> list[str]:
     """The command that runs nginx in the foreground. SIGHUP reloads, SIGUSR1 reopens logs, SIGTERM ends."""
     edge = values.state / "edge"
     error_log = values.state / "logs" / "edge-error.log"
-    return ["nginx", "-p", str(edge), "-e", str(error_log), "-c", str(edge / "nginx.conf")]
+    return ["nginx", "-p", str(edge), "-e", str(error_log), "-c", str(edge / "nginx.conf"), "-g", "daemon off;"]
 
 
 def check_command(values: EdgeValues) -> list[str]:
@@ -89,7 +90,8 @@ def _placeholders(values: EdgeValues, machine: Machine) -> dict[str, str]:
         "state": str(values.state),
         "workers": str(values.workers),
         "worker_connections": str(sockets * 2),
-        "worker_descriptors": str(sockets * 2 + _NOT_A_SOCKET),
+        # As many again as connections, where the machine has them: a buffered body or answer may need a file.
+        "worker_descriptors": str(min(machine.descriptors, sockets * 4 + _NOT_A_SOCKET)),
         "worker_shutdown_seconds": str(values.worker_shutdown_seconds),
         "listen_tls_default": _listens(values, machine, values.https_port, _tls_options(machine, first=True)),
         "listen_tls": _listens(values, machine, values.https_port, _tls_options(machine, first=False)),
@@ -101,6 +103,8 @@ def _placeholders(values: EdgeValues, machine: Machine) -> dict[str, str]:
         "server_names": " ".join(_server_name(host) for host in values.hosts),
         "https_port": str(values.https_port),
         "outer_proxies": _outer_proxies(values),
+        "handshake_retry": str(math.ceil(60 / values.handshake_per_minute)),
+        "api_retry": str(math.ceil(60 / values.api_per_minute)),
         **{name: str(getattr(values, name)) for name in _LIMITS},
     }
 
