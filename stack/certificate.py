@@ -44,4 +44,4 @@ def make(place: Place, hosts: list[str]) -> list[str]:
     done = subprocess.run(words, cwd=place.clone, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Problem(done.stderr.strip())
-    return [line for line in done.stdout.splitlines() if not line.startswith("Kept")]
+    return [line.rstrip(".") for line in done.stdout.splitlines() if not line.startswith("Kept")]

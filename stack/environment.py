@@ -1,52 +1,64 @@
-"""The runtime environment: exactly what requirements/run.txt names, hash by hash."""
+"""Python environments that are exactly what a lock names, hash by hash."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-from stack.place import Place
 from stack.problem import Problem
 
 
-def wanted(place: Place, python: Path) -> str:
-    """What the environment must be made from: its locks and its interpreter."""
-    locks = [(place.clone / "requirements" / name).read_bytes() for name in ("uv.txt", "run.txt")]
-    return hashlib.sha256(b"\0".join([*locks, str(python.resolve()).encode()])).hexdigest()
+@dataclass(frozen=True)
+class Environment:
+    """One environment: its folder, the lock it is made from, and the folder of the uv that makes it."""
+
+    folder: Path
+    lock: Path
+    installer: Path
+    python: Path
+
+    @property
+    def mark(self) -> Path:
+        """Written last, so that an environment that was cut off is made again."""
+        return self.folder / "made-from"
+
+    def wanted(self) -> str:
+        """What the mark of a current environment says."""
+        locks = [self.lock.read_bytes(), str(self.python.resolve()).encode()]
+        return hashlib.sha256(b"\0".join(locks)).hexdigest()
+
+    def current(self) -> bool:
+        """Whether the environment is there, complete, and made from today's lock."""
+        there = (self.folder / "bin" / "python").exists() and self.mark.exists()
+        return there and self.mark.read_text() == self.wanted()
+
+    def make(self, anew: bool = True) -> None:
+        """Bring the environment to what the lock says, from nothing unless `anew` is false.
+
+        pip and uv read their usual configuration and variables (indices, proxies, CA bundles). Raises Problem when
+        a package cannot be had.
+        """
+        uv = install_uv(self.installer, self.lock.with_name("uv.txt"), self.python)
+        self.mark.unlink(missing_ok=True)
+        if anew or not (self.folder / "bin" / "python").exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            _run([uv, "venv", "-q", "--python", self.python, self.folder])
+        python = self.folder / "bin" / "python"
+        _run([uv, "pip", "sync", "-q", "--python", python, "--require-hashes", "--compile-bytecode", self.lock])
+        self.mark.write_text(self.wanted())
 
 
-def current(place: Place, python: Path) -> bool:
-    """Whether the environment is there and complete."""
-    mark = place.venv / "made-from"
-    return place.python.exists() and mark.exists() and mark.read_text() == wanted(place, python)
-
-
-def make(place: Place, python: Path) -> None:
-    """Make the environment anew; raises Problem when a package cannot be had.
-
-    pip and uv read their usual configuration and environment (indices, proxies, CA bundles).
-    """
-    requirements = place.clone / "requirements"
-    installer = place.state / "uv"
-    shutil.rmtree(place.venv, ignore_errors=True)
-    _run([python, "-m", "venv", "--clear", installer])
-    _run([installer / "bin" / "pip", "install", "-q", "--require-hashes", "-r", requirements / "uv.txt"])
-    uv = installer / "bin" / "uv"
-    _run([uv, "venv", "-q", "--clear", "--python", python, place.venv])
-    sync: list[str | Path] = [
-        uv,
-        "pip",
-        "sync",
-        "-q",
-        "--python",
-        place.python,
-        "--require-hashes",
-        "--compile-bytecode",
-    ]
-    _run([*sync, requirements / "run.txt"])
-    (place.venv / "made-from").write_text(wanted(place, python))
+def install_uv(folder: Path, lock: Path, python: Path) -> Path:
+    """Put the locked uv into `folder` unless it is there already; returns its path."""
+    mark, wanted = folder / "made-from", hashlib.sha256(lock.read_bytes()).hexdigest()
+    if not mark.exists() or mark.read_text() != wanted:
+        _run([python, "-m", "venv", "--clear", folder])
+        _run([folder / "bin" / "pip", "install", "-q", "--require-hashes", "-r", lock])
+        mark.write_text(wanted)
+    return folder / "bin" / "uv"
 
 
 def _run(words: list[str | Path]) -> None:

@@ -72,4 +72,6 @@ def silent(place: Place, token: str) -> str | None:
 def problems(place: Place) -> list[str]:
     """Everything that is wrong with the running stack, without leaving a trace in the chat."""
     found = ill(supervision.states(place))
-    return found + [wrong for wrong in (unready(place), unserved(place)) if wrong]
+    # The page is asked for last: while the app is not ready, that would only fill the edge's log.
+    wrong = unready(place) or (None if found else unserved(place))
+    return [*found, wrong] if wrong else found

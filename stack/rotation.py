@@ -36,7 +36,7 @@ def shift(log: Path, kept: int = KEPT) -> None:
 
 def turn(place: Place, most_bytes: int = MOST_BYTES) -> list[Path]:
     """Rotate what is due and let nginx open its logs anew; returns what was rotated."""
-    rotated = [log for log in sorted(place.logs.glob("*.log")) if due(log, most_bytes)]
+    rotated = [log for log in sorted(place.logs.glob("edge-*.log")) if due(log, most_bytes)]
     for log in rotated:
         shift(log)
     if rotated:

@@ -11,7 +11,6 @@ from stack import (
     app_command,
     certificate,
     edge_config,
-    environment,
     folders,
     health,
     interpreter,
@@ -25,6 +24,7 @@ from stack import (
     supervision,
     unix_user,
 )
+from stack.environment import Environment
 from stack.place import Place
 from stack.problem import Problem
 from stack.steps import Steps
@@ -67,7 +67,7 @@ class Start:
                 raise Problem("Nothing was changed, because:\n" + "\n".join(f"  - {line}" for line in found))
 
     def prepare(self) -> None:
-        """Everything but processes."""
+        """Everything but keys, store and processes."""
         self.install_packages()
         self.make_folders()
         self.make_environment()
@@ -100,9 +100,11 @@ class Start:
             python = interpreter.choose()
             if python is None:
                 raise Problem(str(machine.python(None)))
-            if not environment.current(self.place, python):
+            lock = self.place.clone / "requirements" / "run.txt"
+            environment = Environment(self.place.venv, lock, self.place.state / "uv", python)
+            if not environment.current():
                 self.stop_old()
-                environment.make(self.place, python)
+                environment.make()
                 notes.append(f"with {python}")
 
     def make_certificates(self) -> None:

@@ -1,0 +1,76 @@
+# `make` alone lists the targets. What `make up` does is written in stack/, in Python's standard library.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+STACK = $(PYTHON) -m stack
+BIN = .venv/bin
+UV = var/dev/uv/bin/uv
+LOCKS = $(sort $(wildcard requirements/*.in))
+# Test processes and their children write beside each other; `coverage combine` makes one report of them.
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: help up down status logs user token metrics clean check test test-all bench lock format environment machine
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## start the chat and everything it needs; twice changes nothing
+	@$(STACK) up
+
+down: ## stop it, sockets told to come back first
+	@$(STACK) down
+
+status: ## health, addresses, certificate; fails when anything is wrong
+	@$(STACK) status
+
+logs: ## follow all logs
+	@$(STACK) logs
+
+user: ## NAME=alice: create an account and print its password, once
+	@$(STACK) user "$$NAME"
+
+token: ## NAME=alice: print a short-lived access token (make -s)
+	@$(STACK) token "$$NAME"
+
+metrics: ## print the metrics of app and edge (make -s)
+	@$(STACK) metrics
+
+clean: ## stop, and delete accounts, messages, keys and logs; asks first, or CONFIRM=yes
+	@$(STACK) clean
+
+environment:
+	@$(PYTHON) -m stack.development environment
+
+machine:
+	@$(PYTHON) -m stack.development machine
+
+check: environment ## format, lint, types, import rule and unit tests, in under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit
+
+test: machine environment ## everything, against a real gunicorn, nginx, mtail and Chromium
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --durations=25 tests
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --include='app/*' --fail-under=95
+
+test-all: export SLOW = 1
+test-all: test ## the same with the slow cases
+
+bench: environment ## the side-by-side benchmark against peers
+	$(BIN)/python -m bench
+
+format: environment ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: environment ## choose the newest allowed versions anew, hash by hash
+	@for file in $(LOCKS); do \
+	    $(UV) pip compile -q --upgrade --generate-hashes --no-header --no-annotate \
+	        --python-version 3.11 --output-file "$${file%.in}.txt" "$$file" || exit 1; \
+	done

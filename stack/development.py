@@ -1,0 +1,66 @@
+"""What the checks and tests need beyond the product: `python3 -m stack.development environment|machine`."""
+
+from __future__ import annotations
+
+import sys
+
+from stack import interpreter, packages
+from stack.environment import Environment
+from stack.place import CLONE
+from stack.problem import Problem
+
+PACKAGES = {
+    "nginx": "nginx",
+    "mtail": "mtail",
+    "openssl": "openssl",
+    "chromium": "chromium",
+    "libnss3-tools": "certutil",
+    "iproute2": "ip",
+}
+"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo."""
+TOOLS = ("sslyze", "gixy-ng", "gixy-next")
+"""Each has a lock of its own, because they do not agree on a dependency or on a command's name."""
+
+
+def environments() -> list[Environment]:
+    """.venv with everything Python, and var/dev/NAME for each tool."""
+    python = interpreter.choose()
+    if python is None:
+        raise Problem("No Python 3.11 or later was found: sudo apt-get install python3 python3-venv")
+    locks, dev = CLONE / "requirements", CLONE / "var" / "dev"
+    uv = dev / "uv"
+    tools = [Environment(dev / name, locks / f"{name}.txt", uv, python) for name in TOOLS]
+    return [Environment(CLONE / ".venv", locks / "dev.txt", uv, python), *tools]
+
+
+def environment() -> None:
+    """Make what is not current."""
+    for one in environments():
+        if not one.current():
+            print(f"Making {one.folder.relative_to(CLONE)} from {one.lock.relative_to(CLONE)}.", flush=True)
+            one.make(anew=False)
+
+
+def machine() -> None:
+    """Install the packages that the tests need and this machine lacks."""
+    python = interpreter.choose()
+    names = [package for package, command in PACKAGES.items() if packages.command(command) is None]
+    if python and not interpreter.has_venv(python):
+        names.append("python3-venv")
+    if names:
+        print(f"Installing with apt-get: {' '.join(names)}", flush=True)
+        packages.install(names)
+
+
+def main() -> int:
+    """Run the step that is named."""
+    try:
+        {"environment": environment, "machine": machine}[sys.argv[1]]()
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
