@@ -86,7 +86,7 @@ def as_edge(place: Place, words: list[str], given: str) -> str:
 def nginx(place: Place, settings: Mapping[str, str]) -> list[str]:
     """The command that runs nginx in the foreground."""
     words = nginx_command(checked(values(place, settings)))
-    return [str(packages.command(words[0]) or words[0]), *words[1:], "-g", "daemon off;"]
+    return [str(packages.command(words[0]) or words[0]), *words[1:]]
 
 
 def mtail(place: Place, settings: Mapping[str, str]) -> list[str]:

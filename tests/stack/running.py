@@ -1,0 +1,187 @@
+"""A whole stack for tests: `make up` on free ports with a state folder of its own, and what tests ask of it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack import exposition, listeners, processes
+from stack.place import Place
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 120.0
+"""How long any make target may take before the test gives up on it."""
+PORTS = range(20_000, 32_000)
+"""Below the range from which the kernel gives outgoing connections their ports."""
+FOLDERS = Path("/var/tmp")  # noqa: S108 - the service users must reach it
+SEEDED = ("venv", "uv")
+
+
+def free_port() -> int:
+    """A port on which nobody listens. Picked at random, since several test runs may share a machine."""
+    while True:
+        port = random.choice(PORTS)  # noqa: S311
+        if not listeners.busy(port):
+            return port
+
+
+@dataclass
+class RunningStack:
+    """One stack. Made by `new_stack`, started by `up`; every call runs the make target that a person would run."""
+
+    state: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    clone: Path = ROOT
+    before: tuple[str, ...] = ()
+    """Words in front of make: another user, other limits."""
+    https_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+    first_password: str = ""
+    """The first administrator's one-time password, once `up` has printed it."""
+
+    @property
+    def place(self) -> Place:
+        """The stack's own idea of where it lives."""
+        return Place(self.clone, self.state, self.https_port, self.http_port)
+
+    @property
+    def url(self) -> str:
+        """The page's address without a final slash; also the allowed Origin."""
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def socket_url(self) -> str:
+        """The chat's WebSocket."""
+        return f"wss://localhost:{self.https_port}/ws/chat"
+
+    @property
+    def ca(self) -> Path:
+        """The local CA's certificate."""
+        return self.state / "tls" / "ca.pem"
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """A client's TLS context that trusts this stack's CA and nothing else."""
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def environ(self) -> dict[str, str]:
+        """The environment of make: ours without other settings of Portcullis, and this stack's."""
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(("PORTCULLIS_", "COVERAGE_"))}
+        return ours | {
+            "PORTCULLIS_STATE": str(self.state),
+            "PORTCULLIS_HTTPS_PORT": str(self.https_port),
+            "PORTCULLIS_HTTP_PORT": str(self.http_port),
+            **self.settings,
+        }
+
+    def words(self, *targets: str) -> list[str]:
+        """The command that makes `targets` for this stack."""
+        return [*self.before, "make", "-s", "-C", str(self.clone), *targets]
+
+    def make(self, *targets: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run make; fails with everything it said when `check` and its exit code is not 0."""
+        done = subprocess.run(
+            self.words(*targets),
+            env=self.environ() | settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, f"make {targets}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self) -> str:
+        """Start the stack; returns what was printed, and keeps the first administrator's password."""
+        said = self.make("up").stdout
+        for line in said.splitlines():
+            if "one-time password" in line:
+                self.first_password = line.split()[2]
+        return said
+
+    def user(self, name: str, *more: str) -> str:
+        """Create an account and return its password. `more` goes to the app's command, `--admin` for example."""
+        return self.app("user", name, *more) if more else self.make("user", f"NAME={name}").stdout.strip()
+
+    def app(self, *words: str) -> str:
+        """Run `python -m app …` as the stack would; for words that no make target has."""
+        code = "import sys; from stack.__main__ import stack; print(stack().app(*sys.argv[1:]))"
+        done = subprocess.run(
+            [*self.before, "/usr/bin/python3", "-c", code, *words],
+            env=self.environ(),
+            cwd=self.clone,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def token(self, name: str) -> str:
+        """A fresh access token of the account."""
+        return self.make("token", f"NAME={name}").stdout.strip()
+
+    def metrics(self) -> str:
+        """The exposition of app and edge."""
+        return self.make("metrics").stdout
+
+    def sample(self, series: str) -> float:
+        """The current value of one series, written as the exposition writes it; 0 when it is not there yet."""
+        for family in exposition.families(self.metrics()).values():
+            if series in family.samples:
+                return float(family.samples[series].removeprefix(series).split()[0])
+        return 0.0
+
+    def processes(self) -> list[processes.Process]:
+        """Every process that belongs to this stack."""
+        return processes.ours(self.place)
+
+    def pid(self, program: str) -> int:
+        """The pid of the supervisor, or of the one process of `program` that the supervisor itself started."""
+        found = {one.pid: one for one in self.processes()}
+        mine = [one.pid for one in found.values() if one.program == program and _is_master(one, found)]
+        assert len(mine) == 1, f"{program}: {sorted(found.values(), key=lambda one: one.pid)}"
+        return mine[0]
+
+
+def _is_master(one: processes.Process, found: Mapping[int, processes.Process]) -> bool:
+    return one.program == "supervisor" or getattr(found.get(one.parent), "program", "") == "supervisor"
+
+
+@contextmanager
+def new_stack(
+    settings: Mapping[str, str] | None = None, seed: Path | None = None, before: tuple[str, ...] = ()
+) -> Iterator[RunningStack]:
+    """A stack that is not started yet. Afterwards it is stopped, nothing of it may be left, and its folder goes.
+
+    `seed` is another stack's state folder, whose finished environment is taken over to save the installation.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="portcullis-test-", dir=FOLDERS))
+    folder.chmod(0o755)
+    stack = RunningStack(folder / "state", dict(settings or {}), before=before)
+    try:
+        if seed:
+            take_over(seed, stack.state)
+        yield stack
+        stack.make("down")
+        assert stack.processes() == []
+    finally:
+        processes.stop(stack.place, 1)
+        shutil.rmtree(folder)
+
+
+def take_over(seed: Path, state: Path) -> None:
+    """Link the environment of `seed` into `state`: nothing in it is ever written to."""
+    state.mkdir(mode=0o755)
+    for name in SEEDED:
+        subprocess.run(["cp", "-al", seed / name, state / name], check=True)
