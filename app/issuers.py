@@ -42,7 +42,7 @@ class IssuerDown(Exception):  # noqa: N818 - the state of a thing, as StoreDown 
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(  # noqa: PLR0917 - the base class chose the signature
+    def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
         """The operator named one address; the answer may not name another."""

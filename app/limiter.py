@@ -17,7 +17,6 @@ class Limit(StrEnum):
     FRAMES_PER_CONNECTION = "frames_per_connection"
     BYTES_PER_USER = "bytes_per_user"
     UNACKED_POSTS = "unacked_posts"
-    MALFORMED_FRAMES = "malformed_frames"
     MEMBERS_PER_ROOM = "members_per_room"
     SIGN_INS_PER_ACCOUNT = "sign_ins_per_account"
     SIGN_INS_PER_ADDRESS = "sign_ins_per_address"

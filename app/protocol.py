@@ -85,6 +85,8 @@ def _text(value: str, info: ValidationInfo) -> str:
     longest: int = info.context["message_characters"] if info.context else DEFAULT_CHARACTERS
     if len(value) > longest:
         raise PydanticCustomError("too_long", "Message too long (max {longest} characters)", {"longest": longest})
+    if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise PydanticCustomError("string_unicode", "lone surrogate")
     if not value.isprintable() and any(_is_control(character) for character in value):
         raise PydanticCustomError("control_character", "Message cannot contain control characters")
     if not any(character.isprintable() and not character.isspace() for character in value):
@@ -139,7 +141,7 @@ class Refresh(_Frame):
     """Replace the connection's credential by a fresh token of the same issuer and subject."""
 
     type: Literal["refresh"]
-    token: Annotated[str, Field(min_length=1, max_length=8192)]
+    token: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,8192}$")]
     id: ClientId | None = None
 
 

@@ -34,7 +34,7 @@ class Bans(Database):
         return await self._write(lift_ban, ban)
 
 
-def add_ban(  # noqa: PLR0917
+def add_ban(
     connection: Connection, kind: BanKind, value: str, until: float | None, reason: str, by: UserName
 ) -> Ban:
     """See `Bans.add_ban`."""

@@ -156,7 +156,7 @@ def touch_sessions(connection: Connection, ids: Sequence[str], now: float) -> No
         connection.execute(_TOUCH, {"ids": list(ids[first : first + _TOUCHED_AT_ONCE]), "now": now})
 
 
-def standing(  # noqa: PLR0917
+def standing(
     connection: Connection, user: str, address: str, session: str | None, token_id: str | None, now: float
 ) -> Standing:
     """See `Sessions.standing`."""

@@ -1,7 +1,7 @@
 // One WebSocket: JSON frames both ways and a heartbeat.
 
-const SILENCE_MS = 4000;
-const PATIENCE_MS = 4500; // with SILENCE_MS under ten seconds: a dead peer is noticed within that time
+const SILENCE_MS = 3500;
+const PATIENCE_MS = 4000; // with SILENCE_MS well under ten seconds, within which a dead peer has to be noticed
 const OPEN_MS = 10_000;
 
 /**

@@ -21,6 +21,7 @@ export class View {
   #due = false;
   #unseen = 0;
   #following = true;
+  #top = 0;
 
   constructor({ log, list, empty, newest }, hooks) {
     this.#log = log;
@@ -126,8 +127,12 @@ export class View {
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
+  /** Only a reader who scrolls up stops following: a log that shrinks under a new notice is not scrolled by anybody. */
   #scrolled() {
-    this.#following = this.#log.scrollHeight - this.#log.scrollTop - this.#log.clientHeight < AT_BOTTOM_PX;
+    const top = this.#log.scrollTop;
+    if (this.#log.scrollHeight - top - this.#log.clientHeight < AT_BOTTOM_PX) this.#following = true;
+    else if (top < this.#top) this.#following = false;
+    this.#top = top;
     this.#news();
   }
 

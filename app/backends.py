@@ -1,0 +1,176 @@
+"""The wiring: the only place that picks backends. Two URLs decide; today both mean this process and its SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from app.auth import Auth
+from app.batch import Batch
+from app.broker import Broker
+from app.broker_memory import MemoryBroker
+from app.chat import Chat
+from app.drain import Drain
+from app.handshake import Doorman
+from app.hub import Hub
+from app.keys import open_keys
+from app.limiter import Limit, Limiter, Rate
+from app.limiter_memory import MemoryLimiter
+from app.lock import StoreLock
+from app.metrics import Metrics
+from app.model import RoomId, SessionId
+from app.notices import Notices
+from app.presence import Caps, Presence
+from app.presence_memory import MemoryPresence
+from app.protocol import Invalid
+from app.settings import Settings
+from app.store import Store, StoreDown
+from app.store_database import database_path
+from app.verdict import CloseCode, Reason
+
+_log = logging.getLogger("portcullis.backends")
+_TICK = 1.0
+_TOUCH_TICKS = 60
+_SWEEP_TICKS = 600
+
+
+@dataclass
+class Backends:
+    """Everything that one process of the chat consists of."""
+
+    settings: Settings
+    store: Store
+    limiter: Limiter
+    presence: Presence
+    broker: Broker
+    auth: Auth
+    metrics: Metrics
+    hub: Hub
+    batch: Batch
+    notices: Notices
+    drain: Drain
+    doorman: Doorman
+    chat: Chat
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def background(self, task: asyncio.Task[None]) -> None:
+        """Keep a task that nobody awaits until it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def tick(self) -> None:
+        """What has to happen by the clock: expiry every second, sessions seen every minute, sweeping now and then."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(_TICK)
+            ticks += 1
+            try:
+                await self._tick(ticks)
+            except StoreDown:
+                self.metrics.degraded.labels("store").set(1)
+                _log.warning("tick_failed", exc_info=True)
+
+    async def _tick(self, ticks: int) -> None:
+        now = time.time()
+        self.hub.expire(now, self.settings.expiring_notice_seconds)
+        self.metrics.outbox_bytes.set(self.hub.waiting())
+        await self.presence.renew(self.hub.connections.keys())
+        await self.store.ping()
+        self.metrics.degraded.labels("store").set(0)
+        if ticks % _TOUCH_TICKS == 0:
+            await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], now)
+        if ticks % _SWEEP_TICKS == 0:
+            await self.store.sweep(now)
+
+
+def build(settings: Settings) -> Backends:
+    """Pick and connect the parts; opens nothing yet. Raises SettingsError for a bad secret."""
+    metrics = _metrics()
+    store = Store(settings.database, settings.store_timeout_seconds, _observer(metrics))
+    limiter = MemoryLimiter(
+        Rate(settings.throttles_per_minute / 60, settings.throttles_per_minute),
+        settings.cooldown_seconds,
+        settings.cooldown_max_seconds,
+    )
+    presence = MemoryPresence(
+        Caps(
+            per_user=settings.connections_per_user,
+            per_address=settings.connections_per_address,
+            per_node=settings.connections_per_node,
+            per_room=settings.connections_per_room,
+        )
+    )
+    broker = MemoryBroker()
+    hub = Hub(metrics)
+    broker.subscribe(hub.deliver, hub.revoke, hub.notify)
+    auth = Auth(settings, store, open_keys(settings))
+    batch = Batch(store, broker.publish, metrics, settings.batch_posts, settings.queued_posts)
+    notices = Notices(
+        broker.notify,
+        lambda room: _live_members(hub, room),
+        settings.notices_max_members,
+        settings.notices_resume_seconds,
+    )
+    drain = Drain(hub, batch, metrics, settings.drain_seconds)
+    doorman = Doorman(settings, auth, limiter, presence, drain, metrics)
+    chat = Chat(settings, auth, store, limiter, presence, broker, hub, batch, notices, metrics)
+    return Backends(
+        settings, store, limiter, presence, broker, auth, metrics, hub, batch, notices, drain, doorman, chat
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(backends: Backends) -> AsyncIterator[None]:
+    """Hold the store's lock, open it, run the clock; undo all that in reverse. Raises StoreLocked, StoreDown."""
+    settings = backends.settings
+    path = database_path(settings.database)
+    lock = StoreLock(path.with_name(path.name + ".lock"), settings.graceful_seconds + 5)
+    await asyncio.to_thread(lock.acquire)
+    try:
+        await backends.store.open()
+        clock = asyncio.create_task(backends.tick())
+        try:
+            yield
+        finally:
+            clock.cancel()
+            backends.notices.stop()
+            await backends.batch.flush()
+            await backends.store.close()
+            backends.auth.close()
+    finally:
+        lock.release()
+
+
+def _observer(metrics: Metrics) -> Callable[[str, float], None]:
+    def observe(verb: str, seconds: float) -> None:
+        metrics.store_seconds.labels(verb).observe(seconds)
+
+    return observe
+
+
+def _live_members(hub: Hub, room: RoomId) -> int:
+    live = hub.rooms.get(room)
+    return 0 if live is None else len(live)
+
+
+def _metrics() -> Metrics:
+    """Every labelled series starts at 0, so that a rate over the first refusal is not lost."""
+    metrics = Metrics()
+    for verdict in ("accepted", "refused"):
+        metrics.handshakes.labels(verdict)
+    for reason in Reason:
+        metrics.handshakes_rejected.labels(reason)
+    for limit in Limit:
+        metrics.messages_throttled.labels(limit)
+    for invalid in Invalid:
+        metrics.messages_invalid.labels(invalid)
+    for outcome in ("accepted", "repeated", "throttled", "invalid", "refused"):
+        metrics.messages.labels(outcome)
+    for code in CloseCode:
+        metrics.closes.labels(str(int(code)))
+    metrics.degraded.labels("store").set(0)
+    return metrics

@@ -1,0 +1,62 @@
+"""Going away in order: refuse, announce, close at an even pace, finish what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from app import protocol
+from app.batch import Batch
+from app.connection import Connection
+from app.hub import Hub
+from app.metrics import Metrics
+from app.protocol import Profile
+from app.verdict import CloseCode
+
+_log = logging.getLogger("portcullis.drain")
+_STEP = 0.05
+_PACED = 0.7
+"""The share of the drain's time in which connections are closed; the rest is for their close handshakes."""
+_SOONEST, _SPREAD = 1.0, 4.0
+
+
+class Drain:
+    """Begun at most once in a process's life; from then on handshakes are refused and readiness is off."""
+
+    def __init__(self, hub: Hub, batch: Batch, metrics: Metrics, seconds: float) -> None:
+        self._hub = hub
+        self._batch = batch
+        self._metrics = metrics
+        self._seconds = seconds
+        self.begun = False
+
+    async def run(self) -> None:
+        """Close every connection within `seconds`; at once when there are none."""
+        self.begun = True
+        self._metrics.drains.inc()
+        connections = list(self._hub.connections.values())
+        _log.info("drain_begun", extra={"connections": len(connections)})
+        for connection in connections:
+            self._announce(connection)
+        await self._close(connections)
+        await self._batch.flush()
+        _log.info("drain_ended", extra={"left": len(self._hub.connections)})
+
+    def _announce(self, connection: Connection) -> None:
+        """The hint is spread so that not everybody knocks at the new process in the same second."""
+        if connection.profile is Profile.CHAT_V1:
+            hint = round(_SOONEST + random.random() * _SPREAD, 2)  # noqa: S311
+            connection.send_ephemeral(protocol.encode({"type": "going_away", "retry_after": hint}))
+
+    async def _close(self, connections: list[Connection]) -> None:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        closed = 0
+        while self._hub.connections and clock() - begun < self._seconds:
+            share = min(1.0, (clock() - begun + _STEP) / (self._seconds * _PACED))
+            due = max(closed + 1, round(len(connections) * share))
+            for connection in connections[closed:due]:
+                connection.close(CloseCode.RESTART)
+            closed = due
+            await asyncio.sleep(_STEP)

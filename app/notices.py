@@ -1,0 +1,75 @@
+"""Join and leave notices: coalesced per second, quiet in large rooms and for those who come right back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from app.model import RoomId, UserName
+
+_log = logging.getLogger("portcullis.notices")
+_EVERY = 1.0
+
+Notify = Callable[[RoomId, Sequence[UserName], Sequence[UserName]], Awaitable[None]]
+
+
+class Notices:
+    """Who came and who went. One that went without saying so is announced only after `resume_seconds`."""
+
+    def __init__(self, notify: Notify, size: Callable[[RoomId], int], max_members: int, resume_seconds: float) -> None:
+        self._notify = notify
+        self._size = size
+        self._max_members = max_members
+        self._resume_seconds = resume_seconds
+        self._pending: dict[tuple[RoomId, UserName], bool] = {}
+        self._departing: dict[tuple[RoomId, UserName], asyncio.TimerHandle] = {}
+        self._flushing: asyncio.Task[None] | None = None
+
+    def came(self, room: RoomId, user: UserName) -> None:
+        """A user has a first connection in the room."""
+        departing = self._departing.pop((room, user), None)
+        if departing is not None:
+            departing.cancel()
+        else:
+            self._note(room, user, here=True)
+
+    def went(self, room: RoomId, user: UserName, *, said_so: bool) -> None:
+        """A user's last connection left the room; `said_so` when on purpose, so that no one waits for a resume."""
+        if said_so or self._resume_seconds <= 0:
+            self._note(room, user, here=False)
+        elif self._size(room) <= self._max_members:
+            loop = asyncio.get_running_loop()
+            self._departing[room, user] = loop.call_later(self._resume_seconds, self._gone, room, user)
+
+    def stop(self) -> None:
+        """Announce nothing any more."""
+        for departing in self._departing.values():
+            departing.cancel()
+        if self._flushing is not None:
+            self._flushing.cancel()
+
+    def _gone(self, room: RoomId, user: UserName) -> None:
+        self._departing.pop((room, user), None)
+        self._note(room, user, here=False)
+
+    def _note(self, room: RoomId, user: UserName, *, here: bool) -> None:
+        if self._size(room) > self._max_members:
+            return
+        if self._pending.get((room, user)) is (not here):
+            del self._pending[room, user]
+            return
+        self._pending[room, user] = here
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(_EVERY)
+        pending, self._pending, self._flushing = self._pending, {}, None
+        for room in {room for room, _ in pending}:
+            joined = [user for (where, user), here in pending.items() if where == room and here]
+            left = [user for (where, user), here in pending.items() if where == room and not here]
+            try:
+                await self._notify(room, joined, left)
+            except OSError:  # ephemeral: whoever misses a notice misses nothing else
+                _log.warning("notice_lost", exc_info=True)

@@ -1,0 +1,40 @@
+"""The HTTP application: API, page, and the answer to what should have been a WebSocket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from app.backends import Backends
+from app.routes import page, socket
+from app.routes.problem import refusal_problem
+
+
+def create(backends: Backends, lifespan: Any) -> FastAPI:
+    """The FastAPI application over these backends."""
+    api = FastAPI(
+        title="Portcullis",
+        version="1",
+        summary="Sign in, sessions, tokens and administration of the chat behind /ws/chat.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
+    api.state.backends = backends
+    api.include_router(page.router())
+    api.include_router(_no_socket())
+    return api
+
+
+def _no_socket() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route(socket.PATH, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+    async def no_socket(request: Request) -> Response:
+        """A request for the socket that asks for no upgrade."""
+        backends: Backends = request.app.state.backends
+        return refusal_problem(backends.doorman.refuse_malformed())
+
+    return router

@@ -1,0 +1,73 @@
+"""gunicorn's worker: uvicorn with our wire, and a drain before it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import FrameType
+from typing import Any, ClassVar
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.config import Config
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from app.main import Portcullis
+from app.settings import load
+from app.wire import Wire
+
+_settings = load()
+
+
+class DrainingServer(Server):
+    """The first signal begins the drain; the server stops when it is over. A second one stops it at once."""
+
+    def __init__(self, config: Config, portcullis: Portcullis) -> None:
+        super().__init__(config)
+        self._portcullis = portcullis
+        self._draining: asyncio.Task[None] | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal; uvicorn alone would close every socket in the same instant."""
+        if self._draining is not None or not self.started:
+            super().handle_exit(sig, frame)
+            return
+        self._captured_signals.append(sig)
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._draining = loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            await self._portcullis.backends.drain.run()
+        finally:
+            self.should_exit = True
+
+
+class Worker(UvicornWorker):  # type: ignore[misc]
+    """What uvicorn-worker does not pass by itself: the frame cap, no deflate, pings, no proxy headers, no Server."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "ws": Wire,
+        "ws_max_size": _settings.frame_bytes,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": _settings.ping_seconds,
+        "ws_ping_timeout": _settings.pong_seconds,
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "timeout_graceful_shutdown": 5,
+        "lifespan": "on",
+    }
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = DrainingServer(self.config, self.wsgi)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
