@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.store import Standing, Store
 
 _AGENT_CHARACTERS: Final = 200
-_SECURITY = logging.getLogger("portcullis.security")
+SECURITY = logging.getLogger("portcullis.security")
 
 
 class Failure(StrEnum):
@@ -69,10 +69,10 @@ class SignIns:
         # An unknown name is not logged: people type their password into that field.
         facts = {"user": standing.account.name if standing.account else None, "address": address.full}
         if isinstance(answer, Failure):
-            _SECURITY.info("sign_in_failed", extra={**facts, "reason": answer})
+            SECURITY.info("sign_in_failed", extra={**facts, "reason": answer})
             return answer
         signed_in = await self._open_session(answer, agent, address)
-        _SECURITY.info("sign_in", extra={**facts, "session": signed_in.session.id})
+        SECURITY.info("sign_in", extra={**facts, "session": signed_in.session.id})
         return signed_in
 
     async def change_password(self, identity: Identity, password: str, new_password: str) -> list[SessionId] | Failure:
@@ -86,7 +86,7 @@ class SignIns:
             await self._store.set_password(account.name, await self._passwords.hash(new_password))
         except PasswordsBusy:
             return Failure.BUSY
-        _SECURITY.info("password_changed", extra={"user": account.name, "session": identity.session})
+        SECURITY.info("password_changed", extra={"user": account.name, "session": identity.session})
         return await self._store.end_sessions(account.name, identity.session)
 
     async def _admit(self, standing: Standing, password: str, new_password: str | None) -> Account | Failure:
@@ -110,7 +110,7 @@ class SignIns:
             if not self._fit(account.name, password, new_password):
                 return Failure.PASSWORD_UNFIT
             await self._store.set_password(account.name, await self._passwords.hash(new_password))
-            _SECURITY.info("password_changed", extra={"user": account.name})
+            SECURITY.info("password_changed", extra={"user": account.name})
             return None
         if new_password is not None:
             return Failure.CHANGE_UNEXPECTED

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from app.backends import Backends
 from app.routes import page, socket
+from app.routes.api import install
 from app.routes.problem import refusal_problem
 
 
@@ -23,6 +24,7 @@ def create(backends: Backends, lifespan: Any) -> FastAPI:
         lifespan=lifespan,
     )
     api.state.backends = backends
+    install(api)
     api.include_router(page.router())
     api.include_router(_no_socket())
     return api

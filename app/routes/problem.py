@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.verdict import REASONS, Meaning, Reason, Refusal
+from app.verdict import REASONS, Meaning, Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
-_RETRY_STORE_SECONDS: Final = 2.0
 _CHALLENGE: Final = 'Bearer realm="portcullis"'
 
 CATALOGUE: Final[Mapping[str, Meaning]] = {
@@ -99,20 +98,16 @@ def not_found_body() -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     return _body(meaning.status, "not_found", meaning.text, None, {})
 
 
-def store_down(_request: Request, _error: Exception) -> Response:
-    """The answer while the store cannot be reached: retry."""
-    return problem_of(Reason.BACKEND_DOWN, _RETRY_STORE_SECONDS)
-
-
 def documented(*reasons: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI `responses` for the problems that a route may answer with, an example for each reason."""
     answers: dict[int | str, dict[str, Any]] = {}
     for reason in reasons:
         meaning = CATALOGUE[reason]
         answer = answers.setdefault(int(meaning.status), _empty_answer(meaning.status))
-        example = json.loads(_body(meaning.status, reason, meaning.text, None, {})[2])
+        waits = meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+        example = json.loads(_body(meaning.status, reason, meaning.text, 12.0 if waits else None, {})[2])
         answer["content"][MEDIA_TYPE]["examples"][reason] = {"summary": meaning.text, "value": example}
-        if meaning.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        if waits:
             answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
     return answers
 
