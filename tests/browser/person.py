@@ -1,0 +1,94 @@
+"""One person at one browser window, saying and seeing things the way people do."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
+
+PATIENCE_MS = 15_000
+"""How long a person waits for anything: generous, because two cores may be shared with other work."""
+
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (401|403|422|429|50\d)")
+"""Chromium reports every refused request; that one is refused on purpose is no fault of the page."""
+
+GATE_DOWN = re.compile(r"WebSocket connection to 'wss://[^']+' failed|net::ERR_|status of 50\d")
+"""What Chromium reports besides while the server is gone."""
+
+
+class Person:
+    """A page in a context of its own. `noise` collects what the page complains about: errors and refused content."""
+
+    def __init__(self, context: BrowserContext, url: str, name: str, password: str) -> None:
+        self.context = context
+        self.url = url
+        self.name = name
+        self.password = password
+        self.noise: list[str] = []
+        self.excused: list[re.Pattern[str]] = [REFUSED]
+        self.sockets: list[str] = []
+        self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.noise.append(str(error)))
+        self.page.on("websocket", lambda socket: self.sockets.append(socket.url))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(known.search(message.text) for known in self.excused):
+            self.noise.append(f"{message.type}: {message.text}")
+
+    def open(self) -> Person:
+        """Open the page; with a session kept in the context that is the chat, else the sign-in."""
+        self.page.goto(self.url)
+        return self
+
+    def sign_in(self, password: str | None = None) -> Person:
+        """Fill in the form and send it, whatever comes of it."""
+        self.page.get_by_label("Name").fill(self.name)
+        self.page.get_by_label("Password", exact=True).fill(password or self.password)
+        self.page.get_by_role("button", name="Sign in").click()
+        return self
+
+    def connected(self) -> Person:
+        """Wait until the room is live."""
+        expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible(timeout=PATIENCE_MS)
+        return self
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    @property
+    def send(self) -> Locator:
+        return self.page.locator("#send")
+
+    @property
+    def log(self) -> Locator:
+        return self.page.get_by_role("log")
+
+    def say(self, text: str) -> None:
+        """Write a message and press Enter."""
+        self.box.fill(text)
+        self.box.press("Enter")
+
+    def message(self, text: str) -> Locator:
+        """The message with exactly this text."""
+        return self.log.get_by_role("listitem").filter(has=self.page.get_by_text(text, exact=True))
+
+    def sees(self, text: str, sender: str | None = None) -> None:
+        """Wait until the message is there once; of this sender, where one is named."""
+        expect(self.message(text)).to_have_count(1, timeout=PATIENCE_MS)
+        if sender:
+            expect(self.message(text)).to_contain_text(sender)
+
+    def stored(self, text: str) -> None:
+        """Wait until an own message is acknowledged."""
+        expect(self.message(text)).to_contain_text("Sent", timeout=PATIENCE_MS)
+
+    def notice(self, text: str | re.Pattern[str]) -> Locator:
+        """The notice that is on the screen and says this."""
+        return self.page.locator(".notice-text").filter(has_text=text)
+
+    def told(self, text: str | re.Pattern[str]) -> None:
+        """Wait for a notice."""
+        expect(self.notice(text)).to_be_visible(timeout=PATIENCE_MS)
