@@ -204,8 +204,8 @@ def _cannot(values: EdgeValues, machine: Machine) -> list[str]:
         (machine.hybrid_group, f"OpenSSL {openssl} has no X25519MLKEM768 (3.5 has): no post-quantum key exchange."),
         (machine.ipv6, "No IPv6 on this machine: the edge listens on IPv4 only."),
         (
-            sockets == values.connections,
-            f"The descriptor limit of {machine.descriptors} allows {sockets} sockets a worker, "
+            sockets * values.workers >= values.connections,
+            f"The descriptor limit of {machine.descriptors} allows {sockets * values.workers} sockets, "
             f"not {values.connections}.",
         ),
     )

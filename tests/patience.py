@@ -1,0 +1,25 @@
+"""How long a test waits, in one place: a slow machine sets PORTCULLIS_TEST_SCALE above 1."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+SCALE = float(os.environ.get("PORTCULLIS_TEST_SCALE", "1"))
+PATIENCE = 15 * SCALE
+"""Seconds until a condition that should hold any moment counts as failed."""
+_PAUSE = 0.02
+
+Found = TypeVar("Found")
+
+
+def until(ask: Callable[[], Found], what: str, seconds: float = PATIENCE) -> Found:
+    """Ask until the answer is true, and return it; fail with `what` after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (found := ask()):
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {seconds:g} s: {what}; last answer {found!r}")
+        time.sleep(_PAUSE)
+    return found
