@@ -1,4 +1,4 @@
-"""One running stack for all tests of this folder, and others on demand."""
+"""Stacks beside the shared one, and people without rights to run them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ import pytest
 from tests.stack.running import FOLDERS, RunningStack, new_stack
 
 NewStack = Callable[..., AbstractContextManager[RunningStack]]
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
-    """A healthy stack with default settings, shared by the session: leave it healthy."""
-    with new_stack() as running:
-        running.up()
-        yield running
 
 
 @pytest.fixture
