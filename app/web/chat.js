@@ -135,7 +135,7 @@ export class Chat {
   }
 
   #acked(frame) {
-    if (frame.id === REFRESH) this.#link.refreshed();
+    if (frame.id === REFRESH) this.#link.refreshed(frame.expires_at);
     else if (frame.offset !== undefined) this.#posts.acked(frame);
   }
 

@@ -5,6 +5,7 @@ import { Notice } from './notice.js';
 import { closing, refusal } from './words.js';
 
 const WORDS = { connecting: 'Connecting', joined: 'Connected', waiting: 'Reconnecting', stopped: 'Disconnected' };
+const SOON_SECONDS = 90;
 const QUIET_MS = 400; // most reconnects are over by then, and a banner that flashes helps nobody
 
 /** The state in the header and the banner above the messages. `hooks`: reconnect(). */
@@ -49,8 +50,10 @@ export class Link {
     this.#notice.show({ text: 'Your session ends soon. Sign in again to stay; your draft is kept.', tone: 'warn' });
   }
 
-  refreshed() {
-    this.#notice.clear();
+  /** The credential was prolonged until then (Unix seconds): never past the end of the session itself. */
+  refreshed(expiresAt) {
+    if (expiresAt - Date.now() / 1000 < SOON_SECONDS) this.ending();
+    else this.#notice.clear();
   }
 
   clear() {

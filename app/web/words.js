@@ -3,7 +3,9 @@
 const REFUSALS = {
   unreachable: 'The server does not answer.',
   draining: 'The server is restarting.',
-  backend_down: 'The server cannot reach its store right now.',
+  backend_down: 'The chat is not available right now.',
+  busy: 'The server is busy. Try again in a moment.',
+  not_found: 'That is not there any more.',
   node_full: 'The server is full at the moment.',
   ip_rate: 'Too many connection attempts came from your network.',
   user_cooldown: 'You were sending far too fast, so the gate is closed for you for a while.',

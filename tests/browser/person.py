@@ -92,3 +92,17 @@ class Person:
     def told(self, text: str | re.Pattern[str]) -> None:
         """Wait for a notice."""
         expect(self.notice(text)).to_be_visible(timeout=PATIENCE_MS)
+
+    def until(self, condition: str) -> None:
+        """Wait in the page for a JavaScript condition. Playwright's own wait needs eval, which the policy refuses."""
+        self.page.evaluate(
+            f"""() => new Promise((resolve, reject) => {{
+              const ends = performance.now() + {PATIENCE_MS};
+              const look = () => {{
+                if ({condition}) resolve();
+                else if (performance.now() > ends) reject(new Error('not in time'));
+                else setTimeout(look, 20);
+              }};
+              look();
+            }})"""
+        )

@@ -77,7 +77,7 @@ def _flood(ada: Person) -> None:
         ada.say(f"flood {count}")
         if ada.page.evaluate("noticesSeen.some((text) => text.includes('too fast'))"):
             break
-    ada.page.wait_for_function(
+    ada.until(
         "noticesSeen.some((text) => "
         r"/^You are sending too fast \(posts per user\)\. You can send again in \d+ s\.$/.test(text))"
     )

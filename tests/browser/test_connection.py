@@ -204,7 +204,7 @@ def test_a_silent_server_is_noticed_within_ten_seconds(chatter: Enter) -> None:
     ada.page.route_web_socket("**/ws/chat", swallow)
     ada.page.reload()
     ada.connected()
-    ada.page.wait_for_function("statesSeen.some(([state]) => state === 'waiting')")
+    ada.until("statesSeen.some(([state]) => state === 'waiting')")
     since = dict(ada.page.evaluate("statesSeen"))
     assert since["waiting"] - since["joined"] < 10_000
     ada.connected()
