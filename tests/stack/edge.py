@@ -75,6 +75,10 @@ class Edge:
         self.spawn("mtail", mtail_command(self.values), USER)
         until(lambda: self.counters() is not None, "mtail answers")
         self.start_app()
+        self.start_nginx()
+
+    def start_nginx(self) -> None:
+        """Start nginx with the configuration as it lies there."""
         self.spawn("nginx", nginx_command(self.values), USER)
         until(lambda: _listens(self.values.https_port), "nginx listens")
 
