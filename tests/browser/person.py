@@ -6,7 +6,9 @@ import re
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, expect
 
-PATIENCE_MS = 15_000
+from tests.patience import PATIENCE
+
+PATIENCE_MS = PATIENCE * 1000
 """How long a person waits for anything: generous, because two cores may be shared with other work."""
 
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (401|403|422|429|50\d)")

@@ -9,7 +9,7 @@ from playwright.sync_api import Error, Playwright, expect
 
 from tests.browser.chromium import chromium
 from tests.browser.conftest import Enter
-from tests.browser.person import Person
+from tests.browser.person import PATIENCE_MS, Person
 from tests.stack.running import RunningStack
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -157,7 +157,7 @@ def test_comings_and_goings_are_shown(chatter: Enter) -> None:
     bob = chatter("page-bob")
     expect(ada.log).to_contain_text(re.compile("page-bob.* joined"))
     bob.page.close()
-    expect(ada.log).to_contain_text(re.compile("page-bob.* left"), timeout=15_000)
+    expect(ada.log).to_contain_text(re.compile("page-bob.* left"), timeout=PATIENCE_MS)
 
 
 def test_a_reader_keeps_the_place(chatter: Enter) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import Enter
-from tests.browser.person import GATE_DOWN, Person
+from tests.browser.person import GATE_DOWN, PATIENCE_MS, Person
 from tests.stack.running import RunningStack
 
-BACK_MS = 60_000
+BACK_MS = 4 * PATIENCE_MS
 """The supervisor restarts what died within seconds; the page's own back-off comes on top."""
 
 KEEP_SOCKETS = """
@@ -169,7 +169,7 @@ def test_too_many_chats_are_explained(chatter: Enter) -> None:
     again.or_(connected).first.wait_for()
     if again.is_visible():
         again.click()
-    expect(connected).to_be_visible(timeout=15_000)
+    expect(connected).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_offline_is_said(chatter: Enter) -> None:
