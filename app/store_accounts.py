@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +14,6 @@ from sqlalchemy.dialects.sqlite import insert
 from app.model import Account, BanKind, UserName
 from app.store_database import Database
 from app.store_schema import accounts, bans
-
-_NAME = re.compile(r"[a-z0-9_.-]{3,32}")
 
 
 def insert_new(table: Table) -> Insert:
@@ -69,7 +66,7 @@ class Accounts(Database):
     async def external_account(self, issuer: str, subject: str, wish: str) -> Account:
         """The account of an external issuer's subject, created at first sight and the same ever after.
 
-        It is named `wish` when that is a valid and free name, else `ext-` and eight hexadecimal digits.
+        It is named `wish` when that is free and not empty, else `ext-` and eight hexadecimal digits.
         """
         found = await self._read(find_external, issuer, subject)
         if found is not None:
@@ -152,7 +149,7 @@ def _create(connection: Connection, name: str, **values: object) -> bool:
 
 def _names(issuer: str, subject: str, wish: str) -> Iterator[str]:
     """The wish, then names that follow from issuer and subject, until one is free."""
-    if _NAME.fullmatch(wish):
+    if wish:
         yield wish
     attempt = 0
     while True:

@@ -34,9 +34,7 @@ class Bans(Database):
         return await self._write(lift_ban, ban)
 
 
-def add_ban(
-    connection: Connection, kind: BanKind, value: str, until: float | None, reason: str, by: UserName
-) -> Ban:
+def add_ban(connection: Connection, kind: BanKind, value: str, until: float | None, reason: str, by: UserName) -> Ban:
     """See `Bans.add_ban`."""
     row: dict[str, Any] = {
         "kind": kind.value,

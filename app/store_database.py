@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select
@@ -94,25 +94,34 @@ class Lane:
         self._places.release()
 
 
+class Side(NamedTuple):
+    """Where writes go, or reads. Apart, so that a writer never meets a connection that was opened read-only."""
+
+    lane: Lane
+    engine: Engine
+
+
 class Database:
-    """One writer thread and a few readers on one engine; every call is a single hop to a thread and back."""
+    """One writer thread and a few readers; every call is a single hop to a thread and back."""
 
     def __init__(self, url: str, timeout: float, observe: Observe | None = None) -> None:
         self._url = url
         self._timeout = timeout
         self._observe = observe
-        self._lanes: tuple[Lane, Lane] | None = None
-        self._engine: Engine | None = None
+        self._writer: Side | None = None
+        self._readers: Side | None = None
 
     async def open(self) -> None:
         """Connect and check the schema. Raises StoreDown, SchemaBehind, SchemaAhead."""
         if not database_path(self._url).exists():
             raise SchemaBehind("The database does not exist yet: run `python -m app migrate`.")
         # A lock that another process holds must fail before the caller's time-out does, or the writer lags behind it.
-        self._engine = connect(self._url, busy_seconds=self._timeout * 0.8)
-        self._lanes = (
-            Lane("store writer", 1, _WRITES_WAITING, self._timeout),
-            Lane("store readers", _READERS, _READS_WAITING, self._timeout),
+        busy = self._timeout * 0.8
+        self._writer = Side(
+            Lane("store writer", 1, _WRITES_WAITING, self._timeout), connect(self._url, busy, 1, writes=True)
+        )
+        self._readers = Side(
+            Lane("store readers", _READERS, _READS_WAITING, self._timeout), connect(self._url, busy, _READERS)
         )
         try:
             check_schema(await self._read(schema_revision))
@@ -122,12 +131,11 @@ class Database:
 
     async def close(self) -> None:
         """Finish what was begun and close every connection. Harmless when repeated."""
-        lanes, self._lanes = self._lanes, None
-        engine, self._engine = self._engine, None
-        for lane in lanes or ():
-            await asyncio.to_thread(lane.shut)
-        if engine is not None:
-            engine.dispose()
+        sides = [side for side in (self._writer, self._readers) if side is not None]
+        self._writer = self._readers = None
+        for side in sides:
+            await asyncio.to_thread(side.lane.shut)
+            side.engine.dispose()
 
     async def ping(self) -> None:
         """Read one row. Raises StoreDown."""
@@ -135,20 +143,20 @@ class Database:
 
     async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on a connection that sees one snapshot."""
-        return await self._run(1, work, *args, **kwargs)
+        return await self._run(self._readers, work, *args, **kwargs)
 
     async def _write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` as one transaction, after every write that was asked for before it."""
-        return await self._run(0, work, *args, **kwargs)
+        return await self._run(self._writer, work, *args, **kwargs)
 
     async def _run(
-        self, lane: int, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, side: Side | None, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        if self._lanes is None or self._engine is None:
+        if side is None:
             raise StoreDown("the store is not open")
         began = time.perf_counter()
         try:
-            return await self._lanes[lane].run(partial(_transact, self._engine, lane == 0, work, *args, **kwargs))
+            return await side.lane.run(partial(_transact, side.engine, work, *args, **kwargs))
         finally:
             if self._observe is not None:
                 self._observe(work.__name__, time.perf_counter() - began)
@@ -162,10 +170,11 @@ def database_path(url: str) -> Path:
     return Path(parts.database)
 
 
-def connect(url: str, busy_seconds: float) -> Engine:
-    """An engine whose transactions are real: BEGIN for a snapshot, BEGIN IMMEDIATE for the option `writes`.
+def connect(url: str, busy_seconds: float, connections: int = 1, *, writes: bool = False) -> Engine:
+    """An engine whose transactions are real: BEGIN IMMEDIATE when it writes, else BEGIN for one snapshot.
 
-    The file must exist (`mode=rw`): a store that was moved away is an outage, not an empty store.
+    Deferred, a transaction that read first and wrote later would fail on any other writer in between. The file must
+    exist (`mode=rw`): a store that was moved away is an outage, not an empty store.
     """
     name = f"file:{quote(str(database_path(url).absolute()))}?mode=rw"
 
@@ -179,9 +188,9 @@ def connect(url: str, busy_seconds: float) -> Engine:
             cached_statements=_STATEMENTS_CACHED,
         )
 
-    engine = create_engine(url, creator=open_file, pool_size=_READERS + 1, max_overflow=0)
+    engine = create_engine(url, creator=open_file, pool_size=connections, max_overflow=0)
     event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
     return engine
 
 
@@ -219,15 +228,12 @@ def is_outage(error: DBAPIError) -> bool:
 
 def _transact(
     engine: Engine,
-    writes: bool,
     work: Callable[Concatenate[Connection, P], T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
     try:
         with engine.connect() as connection:
-            if writes:
-                connection.execution_options(writes=True)
             try:
                 with connection.begin():
                     return work(connection, *args, **kwargs)
@@ -254,7 +260,9 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     )
 
 
-def _begin(connection: Connection) -> None:
-    """BEGIN IMMEDIATE: a transaction that read first and writes later would fail on any writer in between."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin_writing(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

@@ -30,7 +30,7 @@ _LOCK_ROOMS = (
     .order_by(rooms.c.id)
     .with_for_update(of=rooms)
 )
-_KNOWN = select(
+KNOWN = select(
     events.c.room, events.c.sender, events.c.client_id, events.c.offset, events.c.message, events.c.timestamp
 ).join(
     _KEYS,
@@ -78,7 +78,8 @@ class Events(Database):
         """Store a batch in one transaction; answers in the posts' order.
 
         A post whose (room, sender, client_id) was stored before, or came earlier in the batch, gets that event again.
-        All are stored or none. Raises RoomUnknown, and StoreDown when the outcome is unknown.
+        All are stored or none. Raises RoomUnknown, and StoreDown when the outcome is unknown. NUL and lone surrogates,
+        which no database takes, must have been refused before.
         """
         return await self._write(append, posts) if posts else []
 
@@ -155,7 +156,7 @@ def _known(connection: Connection, heads: Mapping[RoomId, Head], posts: Sequence
     return {
         (names[room], sender, client_id): Event(names[room], offset, sender, message, timestamp)
         for room, sender, client_id, offset, message, timestamp in connection.execute(
-            _KNOWN, {"keys": dumps(list(keys))}
+            KNOWN, {"keys": dumps(list(keys))}
         )
     }
 

@@ -33,7 +33,7 @@ def migrate(url: str) -> None:
     with StoreLock(path.with_name(path.name + ".migrating"), _WAIT_SECONDS):
         # SQLite gives its -wal and -shm files the mode of the database itself.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        engine = connect(url, busy_seconds=_WAIT_SECONDS)
+        engine = connect(url, _WAIT_SECONDS, writes=True)
         try:
             _upgrade(engine)
         except DBAPIError as error:
@@ -45,7 +45,7 @@ def migrate(url: str) -> None:
 
 
 def _upgrade(engine: Engine) -> None:
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    with engine.connect() as connection, connection.begin():
         try:
             check_schema(schema_revision(connection))
         except SchemaBehind:
