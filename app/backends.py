@@ -18,7 +18,7 @@ from app.drain import Drain
 from app.handshake import Doorman
 from app.hub import Hub
 from app.keys import open_keys
-from app.limiter import Limit, Limiter, Rate
+from app.limiter import MESSAGE_LIMITS, Limiter, Rate
 from app.limiter_memory import MemoryLimiter
 from app.lock import StoreLock
 from app.metrics import Metrics
@@ -147,7 +147,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
 
 def _observer(metrics: Metrics) -> Callable[[str, float], None]:
     def observe(verb: str, seconds: float) -> None:
-        metrics.store_seconds.labels(verb).observe(seconds)
+        metrics.store_seconds.labels(verb.strip("_")).observe(seconds)
 
     return observe
 
@@ -164,7 +164,7 @@ def _metrics() -> Metrics:
         metrics.handshakes.labels(verdict)
     for reason in Reason:
         metrics.handshakes_rejected.labels(reason)
-    for limit in Limit:
+    for limit in MESSAGE_LIMITS:
         metrics.messages_throttled.labels(limit)
     for invalid in Invalid:
         metrics.messages_invalid.labels(invalid)

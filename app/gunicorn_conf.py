@@ -38,6 +38,7 @@ timeout = int(_settings.graceful_seconds) * 2 + 30
 keepalive = 75
 backlog = 4096
 logconfig_dict: dict[str, Any] = logs.config(_settings.log_level)
+control_socket_disable = True
 proc_name = "portcullis"
 
 _state = _settings.state.resolve()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Limit(StrEnum):
@@ -20,6 +20,17 @@ class Limit(StrEnum):
     MEMBERS_PER_ROOM = "members_per_room"
     SIGN_INS_PER_ACCOUNT = "sign_ins_per_account"
     SIGN_INS_PER_ADDRESS = "sign_ins_per_address"
+
+
+MESSAGE_LIMITS: Final = (
+    Limit.POSTS_PER_USER,
+    Limit.POSTS_PER_ROOM,
+    Limit.FRAMES_PER_CONNECTION,
+    Limit.BYTES_PER_USER,
+    Limit.UNACKED_POSTS,
+    Limit.MEMBERS_PER_ROOM,
+)
+"""Those that answer a frame: the labels of `messages_throttled_total`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -48,6 +49,12 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self._closing(code, reason)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Let uvicorn know that a refused handshake is complete, or it logs each one as a failure."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True
 
     def handle_connect(self, event: Request) -> None:
         """Let the application answer a malformed handshake, too, so that it is counted like every refusal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from types import FrameType
 from typing import Any, ClassVar
@@ -63,6 +64,12 @@ class Worker(UvicornWorker):  # type: ignore[misc]
         "timeout_graceful_shutdown": 5,
         "lifespan": "on",
     }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("uvicorn.error", "uvicorn.access"):
+            # At INFO uvicorn logs each handshake with its query, where tokens are.
+            logging.getLogger(name).setLevel(logging.WARNING)
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi

@@ -1,0 +1,58 @@
+"""`server` is shared by a module and has limits wide enough to stay out of the way; `serve` starts one with others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from tests.socket.server import OPENED, Server, running
+
+WIDE = {
+    "handshakes_per_address_per_minute": "100000",
+    "handshakes_per_address_burst": "100000",
+    "connections_per_address": "1000",
+    "connections_per_user": "100",
+    "posts_per_user_per_second": "10000",
+    "posts_per_user_burst": "10000",
+    "frames_per_connection_per_second": "10000",
+    "frames_per_connection_burst": "10000",
+    "posts_per_room_per_second": "100000",
+    "posts_per_room_burst": "100000",
+    "bytes_per_user_per_second": "10000000",
+    "bytes_per_user_burst": "10000000",
+    "notices_resume_seconds": "0",
+}
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture(autouse=True)
+async def closed_afterwards() -> AsyncIterator[None]:
+    """Close the clients that a test leaves open, on its own event loop."""
+    yield
+    while OPENED:
+        OPENED.pop().transport.abort()
+    await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("server"), **WIDE) as started:
+        yield started
+
+
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Start a server with the wide limits but for those that are named; stopped after the test."""
+    with contextlib.ExitStack() as stack:
+        count = itertools.count()
+
+        def start(**settings: object) -> Server:
+            chosen = WIDE | {name: str(value) for name, value in settings.items()}
+            return stack.enter_context(running(tmp_path_factory.mktemp(f"serve{next(count)}"), **chosen))
+
+        yield start
