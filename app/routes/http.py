@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
+from app.asyncapi import document
 from app.backends import Backends
 from app.routes import page, socket
 from app.routes.api import install
@@ -14,24 +16,22 @@ from app.routes.problem import refusal_problem
 
 def create(backends: Backends, lifespan: Any) -> FastAPI:
     """The FastAPI application over these backends."""
-    api = FastAPI(
-        title="Portcullis",
-        version="1",
-        summary="Sign in, sessions, tokens and administration of the chat behind /ws/chat.",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        lifespan=lifespan,
-    )
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
     api.state.backends = backends
     install(api)
+    install(api)
     api.include_router(page.router())
-    api.include_router(_no_socket())
+    api.include_router(_socket_pages())
     return api
 
 
-def _no_socket() -> APIRouter:
+def _socket_pages() -> APIRouter:
     router = APIRouter(include_in_schema=False)
+
+    @router.get("/api/asyncapi.json")
+    async def asyncapi() -> JSONResponse:
+        """The socket's document, beside the HTTP API's."""
+        return JSONResponse(document())
 
     @router.api_route(socket.PATH, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
     async def no_socket(request: Request) -> Response:

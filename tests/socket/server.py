@@ -186,7 +186,7 @@ class Server:
     async def account(self, name: str, *, admin: bool = False) -> str:
         """An account without a password; returns its name."""
         async with self.store() as store:
-            await store.create_account(UserName(name), None, admin=admin)
+            await store.create_account(UserName(name), "!", admin=admin)
         return name
 
     @contextlib.asynccontextmanager
