@@ -19,7 +19,6 @@ def create(backends: Backends, lifespan: Any) -> FastAPI:
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
     api.state.backends = backends
     install(api)
-    install(api)
     api.include_router(page.router())
     api.include_router(_socket_pages())
     return api
