@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from stack import place, settings_file, shape
+from stack import lock, place, settings_file, shape
 from stack.problem import Problem
 from stack.shape import Shape
 
@@ -16,6 +16,7 @@ from stack.shape import Shape
 def stack() -> Shape:
     """The stack of this clone, with the settings of its file and of the environment."""
     state = place.choose(os.environ).state
+    lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
     return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
 
@@ -109,6 +110,9 @@ def main() -> int:
         print(problem, file=sys.stderr)
     except PermissionError as error:
         print(f"{error.filename} belongs to another user: run this as the one who ran make up.", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read our words has enough of them, as in `make logs | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

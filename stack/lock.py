@@ -7,10 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from stack.place import Place
 from stack.problem import Problem
 
+NAME = ".lock"
 WAIT_SECONDS = 300.0
 POLL_SECONDS = 0.2
 
@@ -22,7 +24,7 @@ def exclusive(place: Place, say: Callable[[str], None], seconds: float = WAIT_SE
     The kernel drops the lock when its holder dies, so a killed command blocks nobody.
     """
     place.state.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle = os.open(place.state / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    handle = os.open(place.state / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         waited = _acquire(handle, say, seconds)
         os.ftruncate(handle, 0)
@@ -30,6 +32,20 @@ def exclusive(place: Place, say: Callable[[str], None], seconds: float = WAIT_SE
         yield waited
     finally:
         os.close(handle)
+
+
+def refuse_strangers(state: Path) -> None:
+    """Raise Problem when the stack in `state` was started by somebody else: its files are theirs, or root's users'."""
+    try:
+        owner = (state / NAME).stat().st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        name = "root" if owner == 0 else f"the user with the id {owner}"
+        raise Problem(
+            f"The stack in {state} belongs to another user, {name}. Run this as {name}, "
+            "or set PORTCULLIS_STATE to a folder of your own."
+        )
 
 
 def _acquire(handle: int, say: Callable[[str], None], seconds: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,14 @@ def every() -> list[int]:
 
 def ours(place: Place) -> list[Process]:
     """The processes of the stack that lives at `place`, the orphans of a killed supervisor or nginx included."""
-    return [found for pid in every() if (found := look(pid, place))]
+    found = {pid: one for pid in every() if (one := look(pid, place))}
+    return [one for one in found.values() if not _unborn(one, found)]
+
+
+def _unborn(one: Process, found: Mapping[int, Process]) -> bool:
+    """A program that the supervisor has forked and that has not become itself yet: it looks like its parent."""
+    parent = found.get(one.parent)
+    return one.program == "supervisor" and parent is not None and parent.program == "supervisor"
 
 
 def look(pid: int, place: Place) -> Process | None:
@@ -69,8 +76,9 @@ def _cwd(pid: int) -> str:
 
 
 def alive(process: Process, place: Place) -> bool:
-    """Whether it still runs, and is still the same process."""
-    return look(process.pid, place) == process
+    """Whether it still runs, and is still the same process; its parent may have died and changed."""
+    now = look(process.pid, place)
+    return now is not None and now.begun == process.begun
 
 
 def send(processes: Iterable[Process], number: signal.Signals, place: Place) -> None:

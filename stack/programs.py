@@ -76,8 +76,9 @@ def programs(place: Place, settings: Mapping[str, str]) -> list[Program]:
     graceful = settings_file.seconds(settings, "PORTCULLIS_GRACEFUL_SECONDS", settings_file.GRACEFUL_SECONDS)
     app, edge, python = unix_user.for_app(), unix_user.for_edge(), str(place.python)
     gunicorn = (python, "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "app.main:create_app()")
-    nginx = (python, "-m", "stack.edge_start", str(place.state), *edge_config.nginx(place, settings))
-    mtail = tuple(edge_config.mtail(place, settings))
+    takeover = (python, "-m", "stack.takeover")
+    nginx = (*takeover, "edge", str(place.state), *edge_config.nginx(place, settings))
+    mtail = (*takeover, "mtail", str(place.state), *edge_config.mtail(place, settings))
     return [
         Program("mtail", mtail, place.edge, edge, 10, "TERM", 5),
         Program("rotation", (python, "-m", "stack.rotation", str(place.state)), place.edge, edge, 20, "TERM", 5),
