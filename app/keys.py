@@ -157,7 +157,8 @@ def create_key(folder: Path) -> str:
 
     The file appears whole (link after write) and belongs to the folder's owner, also when root makes it.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in (folder.parent, folder):
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = generate_private_key(SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path = folder / f"{_next_stamp(folder)}.pem"
