@@ -9,7 +9,7 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up down status logs user token metrics clean check test test-all bench lock format environment machine
+.PHONY: help up down status logs user token metrics clean check test test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench: environment ## the side-by-side benchmark against peers
 format: environment ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: environment ## write the reference pages anew from the code
+	$(BIN)/python -m docs.generate
 
 lock: environment ## choose the newest allowed versions anew, hash by hash
 	@for file in $(LOCKS); do \

@@ -57,21 +57,31 @@ Words = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """Everything an operator can set. Durations in seconds, sizes in bytes, unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
     # Where things are
     state: Path = Path("var")
+    """Folder of everything that is kept or made at run time."""
     database_url: str = Field("", validation_alias=AliasChoices("database_url", "DATABASE_URL"))
+    """SQLAlchemy URL of the store; default: `data/chat.db` in the state folder."""
     redis_url: str = Field("", validation_alias=AliasChoices("redis_url", "REDIS_URL"))
+    """Where limits and presence are shared between processes; unset: in this process."""
     workers: int = Field(1, ge=1, le=64, validation_alias=AliasChoices("workers", "WORKERS"))
+    """gunicorn workers."""
     bind: str = ""
+    """Where the edge connects to, in gunicorn's notation; default: `run/app.sock` in the state folder."""
     private_bind: str = ""
+    """Where metrics and health answer; default: `run/private.sock` in the state folder."""
     trusted_proxies: Words = ()
     """Addresses beside the Unix socket whose X-Real-IP is believed."""
 
     # Who may ask
     hosts: Words = ("localhost", "127.0.0.1", "[::1]")
+    """Host names that are answered, lower case, without port."""
     origins: Words = ("https://localhost:8443", "https://127.0.0.1:8443", "https://[::1]:8443")
+    """Origins whose pages may connect and call the API."""
 
     # Credentials
     signing_keys: Path | None = None
@@ -79,70 +89,114 @@ class Settings(BaseSettings):
     hs256_secret_file: Path | None = None
     """Sign with HS256 and this file's at least 32 bytes instead."""
     issuer: str = "https://localhost:8443"
+    """`iss` of our own tokens."""
     audience: str = "portcullis"
+    """`aud` of our own tokens."""
     issuers: tuple[Issuer, ...] = ()
     """External identity providers, as a JSON list."""
     clock_leeway: float = Field(5.0, ge=0, le=60)
+    """How far clocks may differ when a token's times are checked."""
     access_token_seconds: float = Field(300.0, ge=5, le=3600)
+    """Lifetime of an access token."""
     query_token_max_seconds: float = Field(300.0, ge=1, le=300)
+    """Longest lifetime of a token that may travel in a URL."""
     ticket_seconds: float = Field(30.0, ge=1, le=60)
+    """Lifetime of a single-use ticket."""
     session_idle_seconds: float = Field(1800.0, ge=1)
+    """A session without a live socket or request ends after this."""
     session_absolute_seconds: float = Field(43200.0, ge=1, le=604800)
+    """Any session ends after this."""
     expiring_notice_seconds: float = Field(60.0, ge=0)
+    """How long before its end a connection is told `expiring`."""
     password_characters: int = Field(12, ge=8, le=128)
+    """Fewest characters of a new password."""
     argon2_memory_kib: int = Field(19456, ge=19456)
     """OWASP's minimum for Argon2id: 19 MiB with 2 passes and 1 lane."""
     argon2_passes: int = Field(2, ge=2, le=10)
+    """Argon2id passes."""
     argon2_threads: int = Field(2, ge=1, le=16)
     """How many passwords are verified at once; the rest wait, up to `argon2_queue`."""
     argon2_queue: int = Field(32, ge=1, le=1024)
+    """Sign-ins that may wait for a password thread; more are told to come back."""
 
     # Limits: handshakes and connections
     handshakes_per_address_per_minute: float = Field(30.0, gt=0)
+    """Handshakes from one address, sustained."""
     handshakes_per_address_burst: int = Field(10, ge=1)
+    """Handshakes from one address at once."""
     connections_per_address: int = Field(20, ge=1)
+    """Open connections of one address (IPv6: one /64)."""
     connections_per_user: int = Field(5, ge=1)
+    """Open connections of one user."""
     connections_per_node: int = Field(10_000, ge=1)
+    """Open connections of this node."""
     connections_per_room: int = Field(5_000, ge=1)
+    """Live members of one room."""
 
     # Limits: frames and posts
     posts_per_user_per_second: float = Field(1.0, gt=0)
+    """Posts of one user, sustained."""
     posts_per_user_burst: int = Field(5, ge=1)
+    """Posts of one user at once."""
     frames_per_connection_per_second: float = Field(10.0, gt=0)
+    """Frames of any kind on one connection, sustained."""
     frames_per_connection_burst: int = Field(20, ge=1)
+    """Frames of any kind on one connection at once."""
     posts_per_room_per_second: float = Field(50.0, gt=0)
+    """Posts in one room, sustained."""
     posts_per_room_burst: int = Field(50, ge=1)
+    """Posts in one room at once."""
     bytes_per_user_per_second: float = Field(16_384.0, gt=0)
+    """Bytes of text frames of one user, sustained."""
     bytes_per_user_burst: int = Field(65_536, ge=1)
+    """Bytes of text frames of one user at once."""
     frame_bytes: int = Field(16_384, ge=1024, le=1_048_576)
+    """Largest frame; a larger one closes the connection with 1009."""
     message_characters: int = Field(500, ge=1, le=10_000)
+    """Longest message, in Unicode code points."""
     malformed_per_minute: int = Field(10, ge=1)
+    """Malformed frames on one connection; one more closes it."""
     throttles_per_minute: int = Field(20, ge=1)
+    """Throttled frames of one user; one more closes their connections and cools them down."""
     cooldown_seconds: float = Field(30.0, gt=0)
     """The first cool-down; each one within a day doubles the next."""
     cooldown_max_seconds: float = Field(3600.0, gt=0)
+    """The longest cool-down."""
 
     # Limits: sign-in
     sign_ins_per_account_and_address_per_minute: int = Field(5, ge=1)
+    """Sign-ins for one account from one address."""
     sign_ins_per_address_per_minute: int = Field(20, ge=1)
+    """Sign-ins from one address."""
 
     # The hub and the store
     outbox_bytes: int = Field(262_144, ge=16_384)
+    """Bytes that may wait for a slow reader before it is closed."""
     unacked_posts_per_connection: int = Field(32, ge=1)
+    """Posts of one connection that may wait for the store."""
     queued_posts: int = Field(10_000, ge=1)
+    """Posts of all connections that may wait for the store."""
     batch_posts: int = Field(512, ge=1, le=1000)
+    """Most posts in one transaction."""
     store_timeout_seconds: float = Field(5.0, gt=0)
+    """Longest wait for the store; then the outcome counts as unknown."""
     notices_max_members: int = Field(100, ge=0)
     """Join and leave notices are left out in rooms with more live members than this."""
     notices_resume_seconds: float = Field(30.0, ge=0)
+    """Who lost the connection and is back within this is not announced."""
 
     # Heartbeats and drain
     ping_seconds: float = Field(5.0, gt=0)
+    """Time between pings."""
     pong_seconds: float = Field(4.0, gt=0)
+    """Time to answer one."""
     drain_seconds: float = Field(20.0, gt=0)
+    """Time in which a stopping server closes its connections, evenly."""
     graceful_seconds: float = Field(30.0, gt=0)
+    """Time that gunicorn gives a worker to stop; longer than the drain."""
 
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """DEBUG, INFO, WARNING or ERROR."""
 
     @field_validator("hosts", "origins", "trusted_proxies", mode="before")
     @classmethod

@@ -1,0 +1,113 @@
+"""Writes the reference pages from the code that they describe: `python -m docs.generate`. A test keeps them current."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client.core import Metric
+
+from app import asyncapi
+from app.metrics import Metrics
+from app.routes import api
+from app.settings import PREFIX, Settings
+from app.verdict import CLOSES, REASONS, Reason
+
+FOLDER: Final = Path(__file__).parent
+_BARE: Final = {"database_url", "redis_url", "workers"}
+_ONCE: Final = "<!-- Generated from the code by `make docs`. -->\n\n"
+_LATER: Final = {
+    Reason.DRAINING,
+    Reason.IP_RATE,
+    Reason.USER_COOLDOWN,
+    Reason.USER_CONNECTIONS,
+    Reason.IP_CONNECTIONS,
+    Reason.NODE_FULL,
+    Reason.BACKEND_DOWN,
+}
+
+
+def pages() -> dict[str, str]:
+    """File name to content."""
+    return {
+        "settings.md": _settings(),
+        "reasons.md": _reasons(),
+        "metrics.md": _metrics(),
+        "openapi.json": _json(api.document()),
+        "asyncapi.json": _json(asyncapi.document()),
+    }
+
+
+def _settings() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        shown = name.upper() if name in _BARE else PREFIX + name.upper()
+        rows.append((f"`{shown}`", _default(field.default), field.description or ""))
+    return (
+        f"{_ONCE}# Settings\n\nLines `NAME=value` in `settings.env` in the state folder, or environment variables. "
+        "Durations are seconds, sizes bytes. An unknown name or an unsafe value stops the start with a sentence that "
+        "names it. Secrets are never set here: they are files with mode 0600.\n\n"
+        + _table(("setting", "default", "meaning"), rows)
+    )
+
+
+def _default(value: Any) -> str:
+    if value is None or value in ("", ()):
+        return ""
+    if isinstance(value, tuple):
+        return f"`{','.join(map(str, value))}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _reasons() -> str:
+    refusals = [
+        (str(meaning.status.value), f"`{reason}`", "yes" if reason in _LATER else "no", meaning.text)
+        for reason, meaning in REASONS.items()
+    ]
+    closes = [
+        (str(code.value), f"`{word}`", "no" if code.value >= 4500 else "yes", text)  # noqa: PLR2004
+        for code, (word, text) in CLOSES.items()
+    ]
+    return (
+        f"{_ONCE}# Why a connection is refused or closed\n\n"
+        "## Refused handshakes\n\nAn HTTP answer with a problem+json body (RFC 9457) whose `reason` is the word below. "
+        "Where a retry helps, `retry_after` and the Retry-After header say when. A browser's JavaScript cannot read "
+        "the answer to a handshake: `POST /api/tickets` gives the same one.\n\n"
+        + _table(("status", "reason", "retry", "meaning"), refusals)
+        + "\n## Close codes\n\n4000-4499 may reconnect, 4500-4999 may not. The close frame's reason is the word.\n\n"
+        + _table(("code", "reason", "reconnect", "meaning"), closes)
+    )
+
+
+def _metrics() -> str:
+    families: Iterable[Metric] = Metrics().registry.collect()
+    rows = []
+    for family in families:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, family.documentation))
+    return (
+        f"{_ONCE}# Metrics\n\n`make -s metrics` prints them with the edge's own (`edge_…`, see nginx/README.md). "
+        "Labels come from closed sets; no user, room, address or token is ever one.\n\n"
+        + _table(("metric", "type", "meaning"), rows)
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def main() -> None:
+    """Write every page."""
+    for name, content in pages().items():
+        (FOLDER / name).write_text(content)
+
+
+if __name__ == "__main__":
+    main()
