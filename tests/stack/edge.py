@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -32,12 +33,18 @@ _SAMPLE = re.compile(r'^(edge_\w+)\{(?:reason|status_class)="([^"]*)"\} (\d+)', 
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports nobody listens on now, all different."""
+    """Different ports nobody listens on, and none that the kernel may give to an outgoing connection meanwhile."""
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    found: list[int] = []
     with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+        for port in random.sample(range(10_000, first_ephemeral), 1_000):
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("", port))
+                found.append(port)
+            if len(found) == number:
+                break
+    return found
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Edge:
     def start_nginx(self) -> None:
         """Start nginx with the configuration as it lies there."""
         self.spawn("nginx", nginx_command(self.values), USER)
-        until(lambda: _listens(self.values.https_port), "nginx listens")
+        until(lambda: _listens(self.values.https_port) or self.ended("nginx"), "nginx listens")
+        assert not self.ended("nginx"), (self.values.state / "logs" / "nginx.log").read_text(encoding="utf-8")
 
     def start_app(self) -> None:
         """Start the echo application on the Unix socket."""
@@ -97,6 +105,10 @@ class Edge:
             self.running[name] = subprocess.Popen(
                 words, stdout=log, stderr=log, cwd=ROOT, user=user, group=user, extra_groups=[] if user else None
             )
+
+    def ended(self, name: str) -> bool:
+        """Whether a process that was started has ended by itself."""
+        return self.running[name].poll() is not None
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         """End one process and wait for it."""
