@@ -73,7 +73,7 @@ export class Chat {
 
   /** Leaves the chat. What the tab keeps for a later sign-in is forgotten only when asked. */
   close({ forget = false } = {}) {
-    this.#connection.stop();
+    this.disconnect();
     clearTimeout(this.#rejoin);
     this.#posts?.close();
     if (forget && this.#room) new Memory(byId('me').textContent).clear();
@@ -83,6 +83,17 @@ export class Chat {
     this.#room = null;
     this.#view.open(null);
     document.title = 'Portcullis';
+  }
+
+  /** Hangs up, so that the room hears of a leave on purpose and not of a lost connection. */
+  disconnect() {
+    this.#connection.stop();
+    this.#composer.live = false;
+    this.#posts?.lost();
+  }
+
+  reconnect() {
+    this.#connection.start();
   }
 
   /** Tells something that concerns the whole page. */

@@ -36,11 +36,15 @@ function unauthorised(problem) {
 }
 
 async function signOut() {
+  chat.disconnect();
   try {
     await request('DELETE', '/api/session');
   } catch (problem) {
     // whoever leaves a shared machine must not believe that the session is over when it is not
-    if (problem.status !== 401) return chat.warn('You could not be signed out. Try again in a moment.');
+    if (problem.status !== 401) {
+      chat.reconnect();
+      return chat.warn('You could not be signed out. Try again in a moment.');
+    }
   }
   return leave({ text: 'You are signed out.' }, true);
 }

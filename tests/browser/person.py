@@ -51,6 +51,12 @@ class Person:
         self.page.get_by_role("button", name="Sign in").click()
         return self
 
+    def requests(self, path: str) -> list[int]:
+        """The statuses with which requests for this path are answered from now on; the list grows by itself."""
+        statuses: list[int] = []
+        self.page.on("response", lambda answer: statuses.append(answer.status) if path in answer.url else None)
+        return statuses
+
     def connected(self) -> Person:
         """Wait until the room is live."""
         expect(self.page.get_by_role("status").filter(has_text="Connected")).to_be_visible(timeout=PATIENCE_MS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from playwright.sync_api import Error, Playwright, expect
@@ -151,13 +150,13 @@ def test_the_draft_outlives_a_reload(chatter: Enter) -> None:
     ada.box.fill("")
 
 
-def test_comings_and_goings_are_shown(chatter: Enter) -> None:
-    """The room says who joined and who left."""
+def test_comings_and_goings_are_shown(person: Enter, chatter: Enter) -> None:
+    """The room says who joined, and who left on purpose; a lost connection is given time to come back."""
     ada = chatter("page-ada")
-    bob = chatter("page-bob")
-    expect(ada.log).to_contain_text(re.compile("page-bob.* joined"))
-    bob.page.close()
-    expect(ada.log).to_contain_text(re.compile("page-bob.* left"), timeout=PATIENCE_MS)
+    lena = person("page-lena").sign_in().connected()
+    expect(ada.log).to_contain_text("page-lena joined", timeout=PATIENCE_MS)
+    lena.page.get_by_role("button", name="Sign out").click()
+    expect(ada.log).to_contain_text("page-lena left", timeout=PATIENCE_MS)
 
 
 def test_a_reader_keeps_the_place(chatter: Enter) -> None:

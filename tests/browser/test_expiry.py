@@ -1,0 +1,34 @@
+"""A session that reaches its end while somebody is chatting."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Playwright, expect
+
+from tests.browser.chromium import chromium, trust
+from tests.browser.person import Person
+from tests.stack.running import RunningStack, new_stack
+
+SHORT = {"PORTCULLIS_SESSION_ABSOLUTE_SECONDS": "12", "PORTCULLIS_EXPIRING_NOTICE_SECONDS": "10"}
+
+
+def test_the_end_of_a_session_is_announced_and_explained(
+    playwright: Playwright, stack: RunningStack, tmp_path: Path
+) -> None:
+    """The page asks for a fresh token, says that the end is near, and asks to sign in again; the draft stays."""
+    with new_stack(SHORT, stack.state) as short:
+        short.up()
+        trust(tmp_path, short.ca)
+        with chromium(playwright, tmp_path) as browser:
+            ada = Person(browser.new_context(), short.url, "ada", short.user("ada")).open()
+            tokens = ada.requests("/api/tokens")
+            ada.sign_in().connected()
+            ada.box.fill("unfinished")
+            ada.told("Your session ends soon.")
+            assert tokens == [201]
+            ada.told(re.compile("Your session .*Please sign in again"))
+            ada.sign_in().connected()
+            expect(ada.box).to_have_value("unfinished")
+            assert ada.noise == []
