@@ -17,24 +17,51 @@ def environ(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
     return kept | settings_file.for_app(place, settings)
 
 
+SEVERAL = """
+import contextlib, os, sys
+from app.__main__ import main
+*first, last = [command.split() for command in sys.argv[1:]]
+for words in first:
+    with contextlib.redirect_stdout(sys.stderr):
+        if status := main(words):
+            sys.exit(status)
+sys.exit(main(last))
+"""
+
+
+def run_several(place: Place, settings: Mapping[str, str], *commands: str) -> str:
+    """Run commands one after the other in one interpreter, whose start takes longer than they do.
+
+    Returns what the last one printed; raises Problem with the sentence of the first that refuses.
+    """
+    return _answer(_start(place, settings, "-c", SEVERAL, *commands), commands[0])
+
+
 def run(place: Place, settings: Mapping[str, str], *words: str) -> str:
     """Run one command of the app and return what it printed, without the final newline.
 
     Raises Problem with the app's own sentence when it refuses.
     """
-    done = attempt(place, settings, *words)
+    return _answer(attempt(place, settings, *words), words[0])
+
+
+def _answer(done: subprocess.CompletedProcess[str], name: str) -> str:
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Problem(said[-1] if said else f"`python -m app {words[0]}` ended with {done.returncode} and no words.")
+        raise Problem(said[-1] if said else f"`python -m app {name}` ended with {done.returncode} and no words.")
     return done.stdout.rstrip("\n")
 
 
 def attempt(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """Run one command of the app, whatever comes of it."""
+    return _start(place, settings, "-m", "app", *words)
+
+
+def _start(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     owner = unix_user.for_app()
     root = os.geteuid() == 0
     return subprocess.run(
-        [place.python, "-m", "app", *words],
+        [place.python, *words],
         env=environ(place, settings) | {"HOME": str(place.run)},
         cwd=place.run,
         user=owner.uid if root else None,

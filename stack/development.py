@@ -18,27 +18,18 @@ PACKAGES = {
     "iproute2": "ip",
 }
 """Command by package: the browser, the tool that makes it trust the CA, addresses on lo."""
-TOOLS = ("sslyze", "gixy-ng", "gixy-next")
-"""Each has a lock of its own, because they do not agree on a dependency or on a command's name."""
-
-
-def environments() -> list[Environment]:
-    """.venv with everything Python, and var/dev/NAME for each tool."""
-    python = interpreter.choose()
-    if python is None:
-        raise Problem("No Python 3.11 or later was found: sudo apt-get install python3 python3-venv")
-    locks, dev = CLONE / "requirements", CLONE / "var" / "dev"
-    uv = dev / "uv"
-    tools = [Environment(dev / name, locks / f"{name}.txt", uv, python) for name in TOOLS]
-    return [Environment(CLONE / ".venv", locks / "dev.txt", uv, python), *tools]
 
 
 def environment() -> None:
-    """Make what is not current."""
-    for one in environments():
-        if not one.current():
-            print(f"Making {one.folder.relative_to(CLONE)} from {one.lock.relative_to(CLONE)}.", flush=True)
-            one.make(anew=False)
+    """Make .venv, with everything that is Python, unless it is current."""
+    python = interpreter.choose()
+    if python is None:
+        raise Problem("No Python 3.11 or later was found: sudo apt-get install python3 python3-venv")
+    lock = CLONE / "requirements" / "dev.txt"
+    one = Environment(CLONE / ".venv", lock, CLONE / "var" / "dev" / "uv", python)
+    if not one.current():
+        print(f"Making {one.folder.relative_to(CLONE)} from {one.lock.relative_to(CLONE)}.", flush=True)
+        one.make(anew=False)
 
 
 def machine() -> None:

@@ -26,7 +26,7 @@ from stack.problem import Problem
 from stack.start import Start
 
 LINES = 40
-KEPT = ("venv", "uv", "code", "dev", "settings.env", ".lock")
+KEPT = ("venv", "uv", "code", "dev", "tools", "settings.env", ".lock")
 """What `make clean` leaves: nothing in it is data, and a new start needs it."""
 
 

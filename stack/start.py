@@ -72,8 +72,6 @@ class Start:
         self.make_folders()
         self.make_environment()
         self.make_certificates()
-        with self.steps.step("check the settings"):
-            app_command.run(self.place, self.settings, "check")
 
     def install_packages(self) -> None:
         """nginx, mtail and what else is missing."""
@@ -116,35 +114,34 @@ class Start:
 
     def serve(self) -> None:
         """Keys, store, processes, and the proof that they work."""
-        with self.steps.step("make signing keys") as notes:
-            self.make_keys(notes)
-        with self.steps.step("migrate the store"):
-            app_command.run(self.place, self.settings, "migrate")
-        with self.steps.step("make the first administrator") as notes:
-            self.password = app_command.run(self.place, self.settings, "bootstrap")
-            notes.extend(["admin"] if self.password else [])
+        text = programs.render(self.place, self.settings)
+        fingerprint = self.fingerprint(text)
+        if not self.up_to_date(fingerprint):
+            self.prepare_store()
         try:
-            self.start_processes()
+            self.start_processes(text, fingerprint)
             self.prove()
         except BaseException:
             self.stop_old()
             raise
 
-    def make_keys(self, notes: list[str]) -> None:
-        """`keys init` makes keys only where there are none."""
-        before = self.key_files()
-        app_command.run(self.place, self.settings, "keys", "init")
-        made = len(self.key_files() - before)
-        notes += [f"{made} in {self.place.secrets}"] if made else []
+    def prepare_store(self) -> None:
+        """The app checks its settings, makes keys where there are none, migrates, and makes the first account."""
+        with self.steps.step("check settings, make keys, migrate the store") as notes:
+            before = self.key_files()
+            self.password = app_command.run_several(
+                self.place, self.settings, "check", "keys init", "migrate", "bootstrap"
+            )
+            made = len(self.key_files() - before)
+            notes.extend([f"{made} in {self.place.secrets}"] if made else [])
+            notes.extend(["the administrator's account `admin`"] if self.password else [])
 
     def key_files(self) -> set[Path]:
         """The secrets that are there."""
         return set(self.place.secrets.rglob("*"))
 
-    def start_processes(self) -> None:
+    def start_processes(self, text: str, fingerprint: str) -> None:
         """One supervisor with everything; an old one goes first when anything it was started with has changed."""
-        text = programs.render(self.place, self.settings)
-        fingerprint = self.fingerprint(text)
         with self.steps.step("start the processes") as notes:
             if self.up_to_date(fingerprint):
                 return

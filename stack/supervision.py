@@ -35,9 +35,10 @@ def control(place: Place) -> Path:
 
 def states(place: Place) -> list[ProgramState]:
     """What each program does now; empty when no supervisor answers."""
-    proxy = xmlrpc.client.ServerProxy("http://supervisor", transport=UnixTransport(control(place), 5.0))
+    transport = UnixTransport(control(place), 5.0)
     try:
-        found = cast("list[dict[str, Any]]", proxy.supervisor.getAllProcessInfo())
+        with xmlrpc.client.ServerProxy("http://supervisor", transport=transport) as proxy:
+            found = cast("list[dict[str, Any]]", proxy.supervisor.getAllProcessInfo())
     except (OSError, HTTPException, xmlrpc.client.Error):
         return []
     return [ProgramState(one["name"], one["statename"], one["pid"], one["description"]) for one in found]

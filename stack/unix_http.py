@@ -29,9 +29,15 @@ class UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self.path, self.timeout = path, timeout
 
+        self.connection = UnixConnection(path, timeout)
+
     def make_connection(self, host: object) -> http.client.HTTPConnection:  # noqa: ARG002 - the name is of no use
-        """One connection per call: the supervisor closes idle ones."""
-        return UnixConnection(self.path, self.timeout)
+        """The one connection, which connects anew where the server has closed it."""
+        return self.connection
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
 
 def get(path: Path, target: str, timeout: float = 5.0) -> tuple[int, str]:
