@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any, Final
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from jwt import PyJWK, PyJWTError
@@ -100,7 +100,12 @@ def _download(url: str) -> bytes:
     """Runs in a thread. Raises OSError when it takes longer than FETCH_SECONDS or is larger than MAX_BYTES."""
     deadline = time.monotonic() + FETCH_SECONDS
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the settings allow https only
-    with build_opener(_NoRedirect).open(request, timeout=FETCH_SECONDS) as answer:
+    try:
+        opened = build_opener(_NoRedirect).open(request, timeout=FETCH_SECONDS)
+    except HTTPError as error:
+        error.close()
+        raise URLError(f"the provider answered with status {error.code}") from None
+    with opened as answer:
         content = bytearray()
         while chunk := answer.read1(65_536):
             content += chunk

@@ -1,0 +1,88 @@
+"""Hashing passwords: correct, bounded, and telling nothing by its time."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from app.passwords import Passwords, PasswordsBusy, one_time_password
+from app.settings import Settings
+
+
+@pytest.fixture
+def passwords() -> Iterator[Passwords]:
+    made = Passwords(Settings(argon2_threads=1, argon2_queue=1))
+    yield made
+    made.close()
+
+
+async def test_verify(passwords: Passwords) -> None:
+    """Argon2id with the settings' cost; the right password and no other."""
+    hashed = await passwords.hash("opensesame")
+    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await passwords.verify(hashed, "opensesame")
+    assert not await passwords.verify(hashed, "opensesamE")
+    assert not await passwords.verify("not a hash", "opensesame")
+    assert await passwords.hash("opensesame") != hashed
+
+
+async def test_accents_compose_alike(passwords: Passwords) -> None:
+    """One password on every keyboard (RFC 8265 §4.2.2)."""
+    assert await passwords.verify(await passwords.hash("caf\u00e9"), "cafe\u0301")
+
+
+async def test_nobody_takes_as_long_as_somebody(passwords: Passwords) -> None:
+    """An unknown name costs one real verification, so that its time tells nothing."""
+    hashed = await passwords.hash("opensesame")
+
+    async def seconds(stored: str | None) -> float:
+        begun = time.perf_counter()
+        assert not await passwords.verify(stored, "wrong")
+        return time.perf_counter() - begun
+
+    rounds = [(await seconds(None), await seconds(hashed)) for _ in range(7)]
+    ratio = statistics.median(nobody for nobody, _ in rounds) / statistics.median(known for _, known in rounds)
+    assert 0.5 < ratio < 2
+
+
+async def test_the_queue_is_bounded(passwords: Passwords) -> None:
+    """Beyond threads and queue it says busy at once, and has room again afterwards."""
+    answers = await asyncio.gather(*(passwords.hash("x") for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(answer, PasswordsBusy) for answer in answers) == 3
+    assert await passwords.hash("x")
+
+
+async def test_cancelled_callers_free_nothing_too_early(passwords: Passwords) -> None:
+    """Who goes away while hashing runs does not make room for more work than threads can do."""
+    tasks = [asyncio.create_task(passwords.hash("x")) for _ in range(2)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert await passwords.hash("y")
+                break
+            except PasswordsBusy:
+                await asyncio.sleep(0.005)
+
+
+async def test_needs_rehash(passwords: Passwords) -> None:
+    """A hash of cheaper parameters is noticed."""
+    stronger = Passwords(Settings(argon2_passes=3))
+    hashed = await passwords.hash("opensesame")
+    assert stronger.needs_rehash(hashed)
+    assert not passwords.needs_rehash(hashed)
+    stronger.close()
+
+
+def test_one_time_passwords() -> None:
+    """Long enough to be accepted as a password, never the same."""
+    made = {one_time_password() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(password) == 23 for password in made)
