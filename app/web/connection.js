@@ -10,6 +10,7 @@ const STEADY_MS = 10_000; // a connection that lived this long was a good one: t
 const FIRST_TERMINAL = 4500;
 const LAST_TERMINAL = 4999;
 const FLOOD = 4500;
+const ENDED = { 4001: 'token_expired', 4501: 'token_revoked' }; // says more than the lack of a cookie that follows
 
 /**
  * One lasting connection. `hooks`:
@@ -27,6 +28,7 @@ export class Connection {
   #attempt = 0;
   #since = 0;
   #hint = 0;
+  #code = 0; // of the last close
   #round = 0; // counts starts and stops, so that an answer that arrives after one is dropped
 
   constructor(hooks) {
@@ -89,6 +91,7 @@ export class Connection {
   #opened() {
     this.#since = performance.now();
     this.#hint = 0;
+    this.#code = 0;
     this.#hooks.state({ name: 'live' });
   }
 
@@ -99,6 +102,7 @@ export class Connection {
 
   #closed({ code, reason, opened }) {
     this.#socket = null;
+    this.#code = code;
     if (opened && performance.now() - this.#since > STEADY_MS) this.#attempt = 0;
     if (code >= FIRST_TERMINAL && code <= LAST_TERMINAL) return this.#stopped(code, reason);
     return this.#wait({ problem: null, hint: this.#hint, timed: false });
@@ -109,7 +113,7 @@ export class Connection {
     this.#hooks.state({ name: 'stopped', code, reason, problem: null, until: null });
     const problem = await this.#ask();
     if (round !== this.#round) return;
-    if (problem?.status === 401) this.#hooks.unauthorised(problem);
+    if (problem?.status === 401) this.#over(problem);
     else if (code === FLOOD && problem?.retryAfter) {
       const until = momentIn(problem.retryAfter);
       this.#hooks.state({ name: 'stopped', code, reason, problem, until });
@@ -117,12 +121,16 @@ export class Connection {
   }
 
   #refused(problem) {
-    if (problem.status === 401) this.#hooks.unauthorised(problem);
+    if (problem.status === 401) this.#over(problem);
     else if (isFinal(problem)) {
       this.#hooks.state({ name: 'stopped', code: 0, reason: '', problem, until: null });
     } else {
       this.#wait({ problem, hint: problem.retryAfter ?? this.#hint, timed: isTimed(problem) });
     }
+  }
+
+  #over({ reason, detail }) {
+    this.#hooks.unauthorised({ reason: ENDED[this.#code] ?? reason, detail });
   }
 
   #wait({ problem, hint, timed }) {

@@ -50,7 +50,7 @@ def test_a_session_that_is_ended_elsewhere_ends_here(person: Enter) -> None:
     expect(dialog.get_by_role("listitem").filter(has_text="This one")).to_have_count(1)
     dialog.get_by_role("button", name=re.compile("^End ")).click()
     expect(dialog.get_by_role("listitem")).to_have_count(1)
-    there.told(re.compile("session|signed out"))
+    there.told("Your session was ended. Please sign in again.")
     expect(there.page.get_by_role("heading", name="Sign in")).to_be_visible()
     here.page.keyboard.press("Escape")
     here.connected()
