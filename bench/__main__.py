@@ -13,7 +13,7 @@ from bench.peers import PEERS, REFERENCES
 
 WINDOW = 8
 ROUNDS, SECONDS = 7, 3.0
-QUICK_ROUNDS, QUICK_SECONDS = 3, 0.5
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.5
 
 
 def main() -> None:

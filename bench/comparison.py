@@ -59,8 +59,9 @@ def compare(peers: Sequence[Peer], plan: Plan, progress: Callable[[str], None]) 
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server_core, client_core = cores()
     result = Comparison(plan)
-    with pinned(client_core), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         servers = [_start(stack, peer, plan, server_core, progress) for peer in peers]
+        stack.enter_context(pinned(client_core))
         rooms = _fill(stack, peers, servers, plan, progress)
         for room in rooms.values():
             room.burst(max(plan.windows), WARM_SECONDS)
