@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nginx.rotate import follow, rotate
 from tests.patience import PATIENCE, SCALE, until
 from tests.stack.edge import Edge, running
 
@@ -192,6 +194,22 @@ def test_counts_are_exact_over_log_rotation() -> None:
         until(lambda: edge.answered() >= total, "every request is counted")
         assert edge.answered() == total
         assert edge.rejected("edge_request_rate") == seen[429]
+
+
+def test_late_line_to_the_former_log_is_counted(edge: Edge) -> None:
+    """A worker that is slow to reopen writes to the renamed log: mtail stays with that until the worker lets go."""
+    log = edge.values.state / "logs" / "edge-access.log"
+    line = '{"status":"200","refusal":"","late":"%s"}\n'
+    with log.open("a", encoding="utf-8") as slow_worker:
+        assert not rotate(edge.values.state, lambda: edge.signal(signal.SIGUSR1), patience=HEADER_SECONDS)
+        until(log.exists, "nginx has a new log")
+        edge.request("/")
+        slow_worker.write(line % "in the former log")
+        slow_worker.flush()
+        until(lambda: edge.answered() == 1, "the late line is counted")
+        assert not follow(edge.values.state, patience=HEADER_SECONDS), "the worker still holds the former log"
+    assert follow(edge.values.state, patience=PATIENCE)
+    settled(edge, 2)
 
 
 def ask_until(edge: Edge, enough: threading.Event, seen: Counter[int], source: str) -> None:
