@@ -18,6 +18,8 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
+INK = {"light": "rgb(28, 33, 38)", "dark": "rgb(232, 229, 222)"}
+"""The page's text colour, from which a test sees that a scheme is on the screen."""
 NOTE_NOTICES = """
 window.noticesSeen = [];
 new MutationObserver(() => {
@@ -29,6 +31,8 @@ new MutationObserver(() => {
 def _pictures(person: Person, folder: Path, name: str) -> None:
     for scheme in ("light", "dark"):
         person.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        person.until(f"getComputedStyle(document.body).color === '{INK[scheme]}'")
+        person.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         person.page.screenshot(path=folder / f"{name}-{scheme}.png")
 
 

@@ -74,6 +74,19 @@ def test_a_killed_server_costs_neither_draft_nor_message(chatter: Enter, stack: 
         expect(ada.message(text)).to_have_count(1)
 
 
+def test_a_restart_is_announced_and_survived(chatter: Enter, stack: RunningStack) -> None:
+    """SIGTERM: the page says that the server restarts, waits as long as it was told to, and is back by itself."""
+    ada = chatter("page-ada")
+    ada.excused.append(GATE_DOWN)
+    ada.box.fill("over the restart")
+    os.kill(stack.pid("app"), signal.SIGTERM)
+    ada.told(re.compile("about to restart|is restarting"))
+    expect(ada.page.get_by_role("status").filter(has_text="Reconnecting")).to_be_visible(timeout=BACK_MS)
+    _back(ada)
+    ada.send.click()
+    ada.stored("over the restart")
+
+
 def test_a_lost_ack_does_not_post_twice(chatter: Enter) -> None:
     """The server stored the post and its ack was lost with the connection: the page asks again with the same id."""
     ada, bob = chatter("page-ada"), chatter("page-bob")
