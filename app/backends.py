@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from app.auth import Auth
 from app.batch import Batch
@@ -34,6 +36,7 @@ from app.verdict import CloseCode, Reason
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
+_WRITE_TICKS = 10
 _TOUCH_TICKS = 60
 _SWEEP_TICKS = 600
 
@@ -63,28 +66,44 @@ class Backends:
         task.add_done_callback(self._tasks.discard)
 
     async def tick(self) -> None:
-        """What has to happen by the clock: expiry every second, sessions seen every minute, sweeping now and then."""
-        ticks = 0
+        """Every second what has to happen whether the store answers or not: expiry above all."""
         while True:
             await asyncio.sleep(_TICK)
-            ticks += 1
-            try:
-                await self._tick(ticks)
-            except StoreDown:
-                self.metrics.degraded.labels("store").set(1)
-                _log.warning("tick_failed", exc_info=True)
+            await self._attempt(self._tick)
 
-    async def _tick(self, ticks: int) -> None:
-        now = time.time()
-        self.hub.expire(now, self.settings.expiring_notice_seconds)
+    async def tend(self) -> None:
+        """Every second, a failing store permitting: ask whether it answers, say who was seen, sweep now and then."""
+        for ticks in itertools.count(1):
+            await asyncio.sleep(_TICK)
+            await self._attempt(partial(self._tend, ticks))
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A clock that stopped at the first failure would keep expired credentials alive."""
+        try:
+            await work()
+        except StoreDown:
+            self.metrics.degraded.labels("store").set(1)
+            _log.warning("store_down", exc_info=True)
+        except Exception:
+            _log.error("tick_failed", exc_info=True)
+
+    async def _tick(self) -> None:
+        self.hub.expire(time.time(), self.settings.expiring_notice_seconds)
         self.metrics.outbox_bytes.set(self.hub.waiting())
         await self.presence.renew(self.hub.connections.keys())
+
+    async def _tend(self, ticks: int) -> None:
         await self.store.ping()
+        # A full or read-only disk shows in writes only, and until one succeeds it is not over.
+        if self.batch.failed or ticks % _WRITE_TICKS == 0:
+            self.batch.failed = True
+            await self.store.ping_write()
+            self.batch.failed = False
         self.metrics.degraded.labels("store").set(0)
         if ticks % _TOUCH_TICKS == 0:
-            await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], now)
+            await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], time.time())
         if ticks % _SWEEP_TICKS == 0:
-            await self.store.sweep(now)
+            await self.store.sweep(time.time())
 
 
 def build(settings: Settings) -> Backends:
@@ -132,13 +151,15 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
     await asyncio.to_thread(lock.acquire)
     try:
         await backends.store.open()
-        clock = asyncio.create_task(backends.tick())
+        clocks = [asyncio.create_task(clock) for clock in (backends.tick(), backends.tend())]
         try:
             yield
         finally:
-            clock.cancel()
+            for clock in clocks:
+                clock.cancel()
+            await asyncio.gather(*clocks, return_exceptions=True)
             backends.notices.stop()
-            await backends.batch.flush()
+            await backends.batch.flush(settings.store_timeout_seconds)
             await backends.store.close()
             backends.auth.close()
     finally:

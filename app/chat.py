@@ -239,6 +239,8 @@ class Chat:
         self, connection: Connection, client_id: str | None, throttle: Throttle, *, answer: bool = True
     ) -> None:
         """Say which limit and for how long; who goes on regardless is closed everywhere and cools down."""
+        if connection.close_code is not None:
+            return
         connection.throttled += 1
         self._metrics.messages_throttled.labels(throttle.limit).inc()
         if answer:

@@ -19,6 +19,8 @@ _STEP = 0.05
 _PACED = 0.7
 """The share of the drain's time in which connections are closed; the rest is for their close handshakes."""
 _SOONEST, _SPREAD = 1.0, 4.0
+_FLUSH = 2.0
+"""Seconds for the posts that were accepted last. Those without an answer are sent again, with the same id."""
 
 
 class Drain:
@@ -40,8 +42,8 @@ class Drain:
         for connection in connections:
             self._announce(connection)
         await self._close(connections)
-        await self._batch.flush()
-        _log.info("drain_ended", extra={"left": len(self._hub.connections)})
+        flushed = await self._batch.flush(_FLUSH)
+        _log.info("drain_ended", extra={"left": len(self._hub.connections), "flushed": flushed})
 
     def _announce(self, connection: Connection) -> None:
         """The hint is spread so that not everybody knocks at the new process in the same second."""
@@ -56,7 +58,8 @@ class Drain:
         while self._hub.connections and clock() - begun < self._seconds:
             share = min(1.0, (clock() - begun + _STEP) / (self._seconds * _PACED))
             due = max(closed + 1, round(len(connections) * share))
-            for connection in connections[closed:due]:
+            # When its turn is over, whoever had passed the gates before the drain began and came in since.
+            for connection in connections[closed:due] or list(self._hub.connections.values()):
                 connection.close(CloseCode.RESTART)
             closed = due
             await asyncio.sleep(_STEP)

@@ -1,20 +1,26 @@
 """gunicorn's configuration: `gunicorn -c python:app.gunicorn_conf 'app.main:create_app()'`.
 
-The master takes a lock before it binds, so that a second one never steals the first one's sockets; its workers inherit
-the lock and ask the kernel to die with it, so that a killed master leaves nothing behind that still answers.
+Whatever would keep the server from serving stops the master before it binds, with one sentence and exit status 78. The
+master holds two locks: the state folder's, so that a second one never steals the first one's sockets, and the store's,
+so that none on another state folder writes to the same store. Its workers inherit both and ask the kernel to die with
+it, so that a killed master leaves nothing behind that still answers.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 from app import logs
+from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
-from app.settings import SettingsError, load
+from app.settings import Settings, SettingsError, load
+from app.store_database import database_path
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -22,18 +28,29 @@ if TYPE_CHECKING:
 _EX_CONFIG = 78
 _PR_SET_PDEATHSIG = 1
 
-try:
-    _settings = load()
-except SettingsError as error:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(_EX_CONFIG)
+
+def _checked() -> Settings:
+    """The settings, once the secrets that they name are there and safe. Ends the process with the sentence if not."""
+    try:
+        settings = load()
+        open_keys(settings)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(_EX_CONFIG)
+    return settings
+
+
+_settings = _checked()
+_store = database_path(_settings.database)
+_wait = _settings.graceful_seconds + 5
+"""A predecessor may drain for so long."""
 
 bind = [_settings.public_socket, _settings.private_socket]
 workers = _settings.workers
 worker_class = "app.worker.Worker"
 umask = 0o007
-graceful_timeout = int(_settings.graceful_seconds)
-timeout = int(_settings.graceful_seconds) * 2 + 30
+graceful_timeout = math.ceil(_settings.graceful_seconds)
+timeout = graceful_timeout * 2 + 30
 """A worker may wait for the store's lock as long as its predecessor drains."""
 keepalive = 75
 backlog = 4096
@@ -41,17 +58,41 @@ logconfig_dict: dict[str, Any] = logs.config(_settings.log_level)
 control_socket_disable = True
 proc_name = "portcullis"
 
-_state = _settings.state.resolve()
-_lock = StoreLock(_state / "run" / "master.lock", _settings.graceful_seconds + 5)
+_locks = (
+    StoreLock(_settings.state.resolve() / "run" / "master.lock", _wait),
+    StoreLock(_store.with_name(_store.name + ".master.lock"), _wait),
+)
 
 
 def on_starting(server: Arbiter) -> None:
     """Before the sockets are bound."""
     try:
-        _lock.acquire()
+        for lock in _locks:
+            lock.acquire()
     except StoreLocked as locked:
-        server.log.error("%s", locked)
-        sys.exit(_EX_CONFIG)
+        _stop(server, str(locked))
+    except OSError as error:
+        _stop(server, f"{error.filename} cannot be locked: {error.strerror}.")
+    for address in server.address:
+        if _answers(address):
+            _stop(server, f"{address} is in use: something else answers on it. Stop it, or set PORTCULLIS_BIND.")
+
+
+def _stop(server: Arbiter, sentence: str) -> None:
+    server.log.error("%s", sentence)
+    sys.exit(_EX_CONFIG)
+
+
+def _answers(address: str | tuple[str, int]) -> bool:
+    """Whether somebody listens there: gunicorn would take a Unix socket away from a server that still serves."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+    return True
 
 
 def post_fork(server: Arbiter, _worker: object) -> None:

@@ -13,7 +13,7 @@ from threading import BoundedSemaphore
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, make_url, select
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.sql import column, table
 
-from app.store_schema import HEAD
+from app.store_schema import HEAD, meta
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,6 +141,10 @@ class Database:
         """Read one row. Raises StoreDown."""
         await self._read(_ping)
 
+    async def ping_write(self) -> None:
+        """Write one row, to disk. Raises StoreDown."""
+        await self._write(_ping_write)
+
     async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work` on a connection that sees one snapshot."""
         return await self._run(self._readers, work, *args, **kwargs)
@@ -250,6 +254,12 @@ def _transact(
 
 def _ping(connection: Connection) -> None:
     connection.exec_driver_sql("SELECT 1 FROM meta")
+
+
+def _ping_write(connection: Connection) -> None:
+    """SQLite writes nothing when a row stays as it was: it says when it was written."""
+    connection.execute(delete(meta).where(meta.c.name == "written"))
+    connection.execute(insert(meta).values(name="written", value=str(time.time())))
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

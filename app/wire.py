@@ -18,8 +18,8 @@ from app.verdict import CLOSES, CloseCode
 
 EXTENSION: Final = "portcullis.wire"
 MALFORMED: Final = "portcullis.malformed"
-_LINGER: Final = 2.0
-"""Seconds that a peer has to answer a close frame, or to read it, before the transport is aborted."""
+LINGER: Final = 2.0
+"""Seconds that a peer has to answer a close frame, or to read what is left, before the transport is aborted."""
 
 
 def _unmetered() -> None:
@@ -70,20 +70,34 @@ class Wire(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         """A fragment is a frame like any other."""
-        self.meter()
+        self._count()
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """So is a ping, whose pong costs us as much."""
-        self.meter()
+        self._count()
         if not self.close_sent:
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
         """So is a pong nobody asked for."""
         if self.pending_ping_payload is None or bytes(event.data) != self.pending_ping_payload:
-            self.meter()
+            self._count()
         super().handle_pong(event)
+
+    def handle_close(self, event: Frame) -> None:
+        """The peer's close frame ends it, but not before what it has not read is gone."""
+        super().handle_close(event)
+        self._linger()
+
+    def handle_parser_exception(self) -> None:
+        """So does a frame that breaks the protocol."""
+        super().handle_parser_exception()
+        self._linger()
+
+    def eof_received(self) -> None:
+        """So does a peer that will send nothing more: returning None closes the transport."""
+        self._linger()
 
     def send_receive_event_to_app(self) -> None:
         """Hand a whole message over; text that is not UTF-8 ends the connection (RFC 6455 §8.1)."""
@@ -97,19 +111,37 @@ class Wire(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
-        """A peer that answers no ping gets a close frame, and does not get to hold the socket until TCP gives up."""
+        """A peer that answers no ping gets a close frame, and does not get to hold the socket until TCP gives up.
+
+        While a frame is being handled nothing is read, so a pong may be waiting behind it: asked again later.
+        """
+        if self.read_paused and self.ping_timeout is not None:
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+            return
         self.pong_timer = None
         self.pending_ping_payload = None
         self.close(CloseCode.INTERNAL, "ping timeout")
 
+    def _count(self) -> None:
+        if not self.close_sent:
+            self.meter()
+
+    def _linger(self) -> None:
+        """A closing transport waits for the peer to read what is left: not for ever."""
+        if self.close_timer is None and not self.disconnected:
+            self.close_timer = self.loop.call_later(LINGER, self.transport.abort)
+
     def _closing(self, code: int, reason: str) -> None:
         self.close_sent = True
         self.stop_keepalive()
+        # What came before the close and was not handled yet is not handled any more, or a flood would be judged anew.
+        while not self.queue.empty():
+            self.queue.get_nowait()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self.close_timer = self.loop.call_later(_LINGER, self.transport.abort)
+        self._linger()
 
     def _handle_malformed(self, event: Request) -> None:
         path, _, query = event.path.partition("?")

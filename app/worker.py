@@ -15,9 +15,16 @@ from uvicorn_worker import UvicornWorker
 
 from app.main import Portcullis
 from app.settings import load
-from app.wire import Wire
+from app.wire import LINGER, Wire
 
 _settings = load()
+_log = logging.getLogger("portcullis.worker")
+_STEP = 0.05
+
+
+def log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """For what nobody awaited: asyncio's own handler would print the exception, and with it what a client sent."""
+    _log.error("task_failed", exc_info=context.get("exception"))
 
 
 class DrainingServer(Server):
@@ -43,8 +50,16 @@ class DrainingServer(Server):
     async def _drain(self) -> None:
         try:
             await self._portcullis.backends.drain.run()
+            await self._parted()
         finally:
             self.should_exit = True
+
+    async def _parted(self) -> None:
+        """Let the peers read their close frames and answer them: no longer than each of them may take."""
+        for _ in range(round(LINGER / _STEP)):
+            if not any(isinstance(one, Wire) for one in self.server_state.connections):
+                break
+            await asyncio.sleep(_STEP)
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]
@@ -72,6 +87,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
             logging.getLogger(name).setLevel(logging.WARNING)
 
     async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_failure)
         self.config.app = self.wsgi
         server = DrainingServer(self.config, self.wsgi)
         self._install_sigquit_handler()
