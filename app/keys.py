@@ -204,7 +204,7 @@ def public_jwk(key: SigningKey) -> dict[str, Any]:
 def _listing(folder: Path) -> list[_Listed]:
     try:
         stats = sorted((path.name, path.stat()) for path in folder.glob("*.pem"))
-        mode = folder.stat().st_mode
+        mode = folder.stat().st_mode if stats else 0
     except OSError as error:
         raise SettingsError(f"The key folder {folder} cannot be read: {error.strerror}.") from None
     if not stats:

@@ -90,7 +90,9 @@ async def change_account(name: Name, body: AccountChange, backends: Parts, who: 
     return ChangedAccount(name=user, disabled=body.disabled)
 
 
-@router.delete("/api/accounts/{name}/sessions", status_code=204, responses=documented(*ADMIN_REASONS, "not_found"))
+@router.delete(
+    "/api/accounts/{name}/sessions", status_code=204, responses=documented(*ADMIN_REASONS, "not_found", "invalid")
+)
 async def end_sessions(name: Name, backends: Parts, who: Administrator) -> None:
     """End all sessions of a user; their sockets are closed with code 4501."""
     user = UserName(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.address import ClientAddress
@@ -43,6 +43,9 @@ _SIGN_IN_FAILURES: Final = (
 _BUSY_SECONDS: Final = 1.0
 
 Password = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS, examples=["correct horse battery staple"])]
+
+
+Id = Annotated[str, Path(max_length=64, examples=["Kd2uV9dYq0c3T0c9yX3m5A"])]
 
 
 class SignInBody(BaseModel):
@@ -146,8 +149,8 @@ async def own_sessions(backends: Parts, who: Member) -> OpenSessions:
     return OpenSessions(sessions=live)
 
 
-@router.delete("/api/sessions/{id}", status_code=204, responses=documented(*MEMBER_REASONS, "not_found"))
-async def end_own_session(id: str, backends: Parts, who: Member) -> None:  # noqa: A002 - the path's word
+@router.delete("/api/sessions/{id}", status_code=204, responses=documented(*MEMBER_REASONS, "not_found", "invalid"))
+async def end_own_session(id: Id, backends: Parts, who: Member) -> None:  # noqa: A002 - the path's word
     """End one of the user's own sessions; its sockets are closed with code 4501."""
     if not await _end(backends, who.identity.user, SessionId(id)):
         raise Refused("not_found")

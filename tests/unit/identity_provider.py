@@ -72,7 +72,7 @@ def provider() -> Iterator[Provider]:
     state = Provider()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             state.asked += 1
             if state.release is not None:
                 state.release.wait(10)

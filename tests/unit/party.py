@@ -42,7 +42,9 @@ class Party:
     app: Portcullis
     revoked: list[Revocation] = field(default_factory=list)
 
-    def client(self, address: str | None = ADDRESS, *, origin: str | None = ORIGIN, **headers: str) -> httpx.AsyncClient:
+    def client(
+        self, address: str | None = ADDRESS, *, origin: str | None = ORIGIN, **headers: str
+    ) -> httpx.AsyncClient:
         """A browser at that address."""
         sent = {} if address is None else {"X-Real-IP": address}
         if origin is not None:

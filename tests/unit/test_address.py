@@ -33,7 +33,9 @@ def test_addresses(text: str, full: str, limited: str) -> None:
     assert (found.full, found.limited) == (full, limited)
 
 
-@pytest.mark.parametrize("values", [(), ("",), ("x",), ("192.0.2.7, 192.0.2.8",), ("192.0.2.7", "192.0.2.7"), ("unix:",)])
+@pytest.mark.parametrize(
+    "values", [(), ("",), ("x",), ("192.0.2.7, 192.0.2.8",), ("192.0.2.7", "192.0.2.7"), ("unix:",)]
+)
 def test_unreadable(values: tuple[str, ...]) -> None:
     """Missing, doubled, listed and garbled are all no address."""
     assert client_address(scope(EDGE, *values), Settings()) is None

@@ -141,7 +141,7 @@ def test_other_keys_are_refused(folder: Path, curve: ec.EllipticCurve | None) ->
 
 def test_unsafe_files_stop_the_start(folder: Path, tmp_path: Path) -> None:
     """Missing, empty, world-readable and foreign-writable each get a sentence of their own."""
-    with pytest.raises(SettingsError, match="cannot be read|holds no key"):
+    with pytest.raises(SettingsError, match="holds no key"):
         KeyFolder(tmp_path / "nowhere")
     folder.mkdir(parents=True, mode=0o700)
     with pytest.raises(SettingsError, match="keys init"):

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from app.names import resembles_system, valid_name
 
 
-@pytest.mark.parametrize("name", ["system", "sys.tem", "s_y-s.t.e.m", "5ystem", "sy5t3m", "sys7em", "_system_", "systern"])
+@pytest.mark.parametrize(
+    "name", ["system", "sys.tem", "s_y-s.t.e.m", "5ystem", "sy5t3m", "sys7em", "_system_", "systern"]
+)
 def test_system_is_reserved(name: str) -> None:
     """Nobody can sign like the join and leave notices."""
     assert not valid_name(name)
 
 
-@pytest.mark.parametrize("name", ["ab", "a" * 33, "Alice", "al ice", "alice\n", "ålice", "", "аlice", "a/b"])
+@pytest.mark.parametrize("name", ["ab", "a" * 33, "Alice", "al ice", "alice\n", "ålice", "", "\u0430lice", "a/b"])
 def test_odd_names_are_refused(name: str) -> None:
     """Only 3 to 32 of the allowed characters."""
     assert not valid_name(name)
