@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.model import Revocation, RevocationKind
 from tests.unit.identity_provider import provider, token
-from tests.unit.party import Party, canary, external, party, problem
+from tests.unit.party import Party, SharedClock, canary, external, party, problem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 HOME = "198.51.100.1"
@@ -185,3 +185,15 @@ async def test_an_issuer_that_is_down(server: Party) -> None:
     """Its users are asked to come again, on every route."""
     async with server.client(origin=None, Authorization=f"Bearer {token(KEY, 'k1')}") as script:
         assert problem(await script.get("/api/sessions")) == (503, "backend_down")
+
+
+async def test_an_expired_token_needs_no_revocation(server: Party, admin: httpx.AsyncClient) -> None:
+    """Nothing is left to revoke: done, and nothing is stored or sent."""
+    auth = server.backends.auth
+    alice = await server.signed_in("alice")
+    made = (await alice.post("/api/tokens")).json()["access_token"]
+    clock = SharedClock()
+    clock.now += 3600
+    auth._tokens._clock = clock
+    assert (await admin.post("/api/revocations", json={"token": made})).status_code == 204
+    assert server.revoked == []

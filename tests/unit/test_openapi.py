@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from app.routes.api import VERSION, document, install
 from app.routes.problem import CATALOGUE, documented, not_found_body, refusal_body
 from app.verdict import Reason, Refusal
+from tests.unit.party import problem
 
 DOCUMENT = document()
 
@@ -104,3 +106,19 @@ def test_documented_groups_by_status() -> None:
     """Two reasons of one status are two examples of one answer."""
     (answer,) = documented("token_invalid", "token_expired").values()
     assert set(answer["content"]["application/problem+json"]["examples"]) == {"token_invalid", "token_expired"}
+
+
+async def test_failures_tell_nothing() -> None:
+    """A bug is a 500 problem without a word of what went wrong."""
+    app = FastAPI()
+    install(app)
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise RuntimeError("canary")
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
+        answer = await client.get("/bug")
+    assert problem(answer) == (500, "internal")
+    assert "canary" not in answer.text
