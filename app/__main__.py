@@ -12,13 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from app import asyncapi
 from app.keys import create_key, open_keys, prune_keys
 from app.lock import StoreLocked
 from app.model import Account, Credential, Identity, UserName
 from app.names import valid_name
 from app.passwords import Passwords, one_time_password
-from app.routes.api import document
 from app.settings import Settings, SettingsError, load
 from app.store import SchemaMismatch, Store, StoreDown
 from app.tokens import Tokens
@@ -71,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     keys = command("keys", change_keys, "the keys that sign tokens; a running server follows by itself")
     keys.add_argument("verb", choices=("init", "rotate"), help="init: only where there are none; rotate: a new one")
     keys.add_argument("--revoke", action="store_true", help="with rotate: end all tokens of the older keys at once")
-    command("openapi", lambda _: _json(document()), "print the OpenAPI document of the HTTP API")
-    command("asyncapi", lambda _: _json(asyncapi.document()), "print the AsyncAPI document of the socket")
+    command("openapi", _openapi, "print the OpenAPI document of the HTTP API")
+    command("asyncapi", _asyncapi, "print the AsyncAPI document of the socket")
     return parser
 
 
@@ -196,6 +194,19 @@ def _identity(settings: Settings, account: Account) -> Identity:
         subject=account.name,
         admin=account.admin,
     )
+
+
+def _openapi(_: Any) -> str:
+    # FastAPI takes longer to import than the other commands take to run.
+    from app.routes import api  # noqa: PLC0415
+
+    return _json(api.document())
+
+
+def _asyncapi(_: Any) -> str:
+    from app import asyncapi  # noqa: PLC0415
+
+    return _json(asyncapi.document())
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -212,6 +213,14 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if parts.scheme != "https" or not parts.netloc or origin != f"https://{parts.netloc}".lower():
                 raise ValueError(f"{origin!r} is not an exact origin such as https://chat.example.org")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Addresses or networks, so that a typing error shows at start and not with the first request."""
+        for proxy in value:
+            ip_network(proxy)
         return value
 
     @field_validator("hosts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from stack import interpreter, packages
 from stack.environment import Environment
@@ -18,6 +19,8 @@ PACKAGES = {
     "iproute2": "ip",
 }
 """Command by package: the browser, the tool that makes it trust the CA, addresses on lo."""
+FONTS = Path("/usr/share/fonts")
+"""Without any font the browser's pictures show boxes."""
 
 
 def environment() -> None:
@@ -38,6 +41,8 @@ def machine() -> None:
     names = [package for package, command in PACKAGES.items() if packages.command(command) is None]
     if python and not interpreter.has_venv(python):
         names.append("python3-venv")
+    if not any(FONTS.rglob("*.ttf")):
+        names.append("fonts-dejavu-core")
     if names:
         print(f"Installing with apt-get: {' '.join(names)}", flush=True)
         packages.install(names)

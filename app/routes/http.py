@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.asyncapi import document
 from app.backends import Backends
 from app.routes import page, socket
 from app.routes.api import install
+from app.routes.gate import passed
 from app.routes.problem import refusal_problem
 
 
@@ -19,7 +20,7 @@ def create(backends: Backends, lifespan: Any) -> FastAPI:
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
     api.state.backends = backends
     install(api)
-    api.include_router(page.router())
+    api.include_router(page.router(), dependencies=[Depends(passed)])
     api.include_router(_socket_pages())
     return api
 
