@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "PORTCULLIS_"
-STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "SETTINGS_FILE"})
+STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "OUTER_PROXIES"})
 """Names with our prefix that the stack reads and the server does not."""
 
 

@@ -17,6 +17,11 @@ from app.verdict import CLOSES, REASONS, Reason
 
 FOLDER: Final = Path(__file__).parent
 _BARE: Final = {"database_url", "redis_url", "workers"}
+_STACK: Final = (
+    ("HTTPS_PORT", "`8443`", "Where the edge serves."),
+    ("HTTP_PORT", "`8080`", "Where the edge redirects to HTTPS."),
+    ("OUTER_PROXIES", "", "Addresses or networks of proxies before the edge, whose X-Forwarded-For it believes."),
+)
 _ONCE: Final = "<!-- Generated from the code by `make docs`. -->\n\n"
 _LATER: Final = {
     Reason.DRAINING,
@@ -45,6 +50,7 @@ def _settings() -> str:
     for name, field in Settings.model_fields.items():
         shown = name.upper() if name in _BARE else PREFIX + name.upper()
         rows.append((f"`{shown}`", _default(field.default), field.description or ""))
+    rows += [(f"`{PREFIX}{name}`", default, what) for name, default, what in _STACK]
     return (
         f"{_ONCE}# Settings\n\nLines `NAME=value` in `settings.env` in the state folder, or environment variables. "
         "Durations are seconds, sizes bytes. An unknown name or an unsafe value stops the start with a sentence that "

@@ -1,4 +1,4 @@
-"""How long a test waits, in one place: a slow machine sets PORTCULLIS_TEST_SCALE above 1."""
+"""How long a test waits, in one place: a slow machine sets TEST_SCALE above 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-SCALE = float(os.environ.get("PORTCULLIS_TEST_SCALE", "1"))
+SCALE = float(os.environ.get("TEST_SCALE", "1"))
 PATIENCE = 15 * SCALE
 """Seconds until a condition that should hold any moment counts as failed."""
 _PAUSE = 0.02
