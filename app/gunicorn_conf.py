@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import logs
@@ -93,6 +94,21 @@ def _answers(address: str | tuple[str, int]) -> bool:
         except OSError:
             return False
     return True
+
+
+def when_ready(server: Arbiter) -> None:
+    """Keep the socket files for as long as the workers drain, so that handshakes can be told why they are refused.
+
+    gunicorn removes them first, unless they are systemd's.
+    """
+    server.systemd = True
+
+
+def on_exit(server: Arbiter) -> None:
+    """The workers are gone, and the locks are still held: nobody else listens there yet."""
+    for address in server.address:
+        if isinstance(address, str):
+            Path(address).unlink(missing_ok=True)
 
 
 def post_fork(server: Arbiter, _worker: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -169,21 +167,6 @@ def host_name(host: str) -> str:
     """A Host header's name without its port, in lower case; an IPv6 address keeps its brackets."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
-
-
-def well_formed(headers: Mapping[str, str], keys: list[str]) -> bool:
-    """Whether the fields that make a WebSocket handshake are all there (RFC 6455 §4.2.1)."""
-    connection = [word.strip().lower() for word in headers.get("connection", "").split(",")]
-    try:
-        key = base64.b64decode(keys[0], validate=True) if len(keys) == 1 else b""
-    except binascii.Error:
-        return False
-    return (
-        "upgrade" in connection
-        and headers.get("upgrade", "").lower() == "websocket"
-        and headers.get("sec-websocket-version") == "13"
-        and len(key) == 16  # noqa: PLR2004
-    )
 
 
 def _soon() -> float:

@@ -9,11 +9,13 @@ from urllib.parse import unquote
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
-from app.handshake import well_formed
 from app.verdict import CLOSES, CloseCode
 
 EXTENSION: Final = "portcullis.wire"
@@ -56,17 +58,23 @@ class Wire(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True
 
+    def data_received(self, data: bytes) -> None:
+        """Answer what the library would not even read as a handshake: too many header fields, or too long ones."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # The library's own answer would be neither a problem body nor counted.
+            self.conn = ServerProtocol()
+            self._handle_malformed(_unread(data))
+
     def handle_connect(self, event: Request) -> None:
         """Let the application answer a malformed handshake, too, so that it is counted like every refusal."""
-        keys = event.headers.get_all("Sec-WebSocket-Key")
-        names = ("Connection", "Upgrade", "Sec-WebSocket-Version")
-        fields = {name.lower(): ",".join(event.headers.get_all(name)) for name in names}
-        if well_formed(fields, keys):
-            super().handle_connect(event)
-            if self.response.status_code == 101:  # noqa: PLR2004
-                self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
-        else:
+        try:
+            self.conn.process_request(event)
+        except InvalidHandshake:
             self._handle_malformed(event)
+        else:
+            super().handle_connect(event)
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[assignment]
 
     def handle_cont(self, event: Frame) -> None:
         """A fragment is a frame like any other."""
@@ -167,3 +175,10 @@ class Wire(WebSocketsSansIOProtocol):
         task: asyncio.Task[None] = self.loop.create_task(self.run_asgi())
         task.add_done_callback(self.on_task_complete)
         self.tasks.add(task)
+
+
+def _unread(data: bytes) -> Request:
+    """The request as uvicorn writes it out for the library, all at once and in proper lines."""
+    head, *lines = data.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
+    fields = (line.partition(":") for line in lines)
+    return Request(head.split(" ")[1], Headers([(name, value.strip()) for name, _, value in fields]))

@@ -1,4 +1,6 @@
-"""`server` is shared by a module and has limits wide enough to stay out of the way; `serve` starts one with others."""
+"""`usual` has the default settings and is shared by all; `server` is shared by a module and has limits wide enough to
+stay out of the way; `serve` starts one with others.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +44,13 @@ async def closed_afterwards() -> AsyncIterator[None]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("server"), **WIDE) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the default settings, shared by all modules: each test has addresses and users of its own."""
+    with running(tmp_path_factory.mktemp("usual")) as started:
         yield started
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +27,39 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from app.auth import Auth
 from app.keys import create_key, open_keys
 from app.model import Credential, Identity, UserName
+from app.passwords import Passwords
+from app.protocol import SERVER_FRAMES, Ack, Error, TutorialMessage
 from app.settings import Settings
 from app.store import Store
 from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
-OPENED: list[ClientConnection] = []
+OPENED: list[ClientConnection | asyncio.StreamWriter] = []
 """What the running test has opened; a fixture closes it afterwards."""
 ORIGIN = "https://localhost:8443"
+PASSWORD = "correct horse battery"
+COOKIE = "__Host-session"
+_MODELS = {model.model_fields["type"].default: model for model in SERVER_FRAMES}
+_ADDRESSES = (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in itertools.count(1))
+_NAMES = (f"user{number}" for number in itertools.count(1))
+
+
+def new_address() -> str:
+    """An address that no other test comes from."""
+    return next(_ADDRESSES)
+
+
+def new_name() -> str:
+    """A name that no other test uses."""
+    return next(_NAMES)
+
+
+def conforms(text: str | bytes, *, tutorial: bool) -> dict[str, Any]:
+    """A server frame, once it is one of those that its model and so the AsyncAPI document describe."""
+    frame: dict[str, Any] = json.loads(text)
+    model = (Error if "error" in frame else Ack if "id" in frame else TutorialMessage) if tutorial else None
+    (model or _MODELS[frame["type"]]).model_validate_json(text)
+    return frame
 
 
 @dataclass(frozen=True)
@@ -55,8 +82,8 @@ class Client:
         await self.socket.send(json.dumps(fields))
 
     async def receive(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), PATIENCE))
-        return frame
+        text = await asyncio.wait_for(self.socket.recv(), PATIENCE)
+        return conforms(text, tutorial=self.socket.subprotocol is None)
 
     async def until(self, **wanted: Any) -> dict[str, Any]:
         """The next frame that has these fields; whatever comes before it is passed over."""
@@ -102,7 +129,10 @@ class Server:
         return kept | ours | {"PORTCULLIS_STATE": str(self.state)}
 
     def load(self) -> Settings:
-        return Settings(state=self.state, **self.settings)  # type: ignore[arg-type]
+        chosen: dict[str, Any] = dict(self.settings)
+        if "issuers" in chosen:
+            chosen["issuers"] = json.loads(chosen["issuers"])
+        return Settings(state=self.state, **chosen)
 
     def prepare(self) -> None:
         """Folders, keys and an empty database, as the stack makes them."""
@@ -183,11 +213,47 @@ class Server:
                     return sample.value
         return 0.0
 
+    def counts(self) -> Counter[str]:
+        """Every counter of the exposition that is not 0, as `name{label="value"}` without the `chat_` prefix."""
+        found: Counter[str] = Counter()
+        for family in text_string_to_metric_families(self.get("/metrics", private=True)[2].decode()):
+            for sample in family.samples:
+                if sample.name.endswith("_total") and sample.value:
+                    labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+                    found[f"{sample.name.removeprefix('chat_')}{{{labels}}}"] = int(sample.value)
+        return found
+
     async def account(self, name: str, *, admin: bool = False) -> str:
         """An account without a password; returns its name."""
         async with self.store() as store:
             await store.create_account(UserName(name), "!", admin=admin)
         return name
+
+    async def admin(self) -> dict[str, str]:
+        """The headers of an administrator's requests."""
+        name = new_name()
+        await self.account(name, admin=True)
+        return {"Authorization": f"Bearer {await self.mint(name)}"}
+
+    async def person(self, name: str) -> str:
+        """An account with PASSWORD; returns its name."""
+        passwords = Passwords(self.load())
+        try:
+            password_hash = await passwords.hash(PASSWORD)
+        finally:
+            passwords.close()
+        async with self.store() as store:
+            await store.create_account(UserName(name), password_hash)
+        return name
+
+    def sign_in(self, name: str, address: str) -> dict[str, str]:
+        """The headers of a browser that has just signed in."""
+        body = {"name": name, "password": PASSWORD}
+        status, headers, answer = self.get(
+            "/api/session", method="POST", body=body, headers={"Origin": ORIGIN}, address=address
+        )
+        assert status == 200, answer
+        return {"Cookie": headers["set-cookie"].partition(";")[0], "Origin": ORIGIN}
 
     @contextlib.asynccontextmanager
     async def store(self) -> AsyncIterator[Store]:
