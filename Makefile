@@ -55,7 +55,8 @@ test: machine environment ## everything, against a real gunicorn, nginx, mtail a
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --durations=25 tests
+	$(BIN)/python -m tests.tools
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --durations=25 tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
@@ -75,5 +76,5 @@ docs: environment ## write the reference pages anew from the code
 lock: environment ## choose the newest allowed versions anew, hash by hash
 	@for file in $(LOCKS); do \
 	    $(UV) pip compile -q --upgrade --generate-hashes --no-header --no-annotate \
-	        --python-version 3.11 --output-file "$${file%.in}.txt" "$$file" || exit 1; \
+	        --universal --python-version 3.11 --output-file "$${file%.in}.txt" "$$file" || exit 1; \
 	done

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stack import interpreter, packages
+from stack import interpreter, packages, unix_user
 from stack.environment import Environment
 from stack.place import CLONE
 from stack.problem import Problem
@@ -36,7 +36,7 @@ def environment() -> None:
 
 
 def machine() -> None:
-    """Install the packages that the tests need and this machine lacks."""
+    """Install the packages that the tests need and this machine lacks; root's stacks need their users, too."""
     python = interpreter.choose()
     names = [package for package, command in PACKAGES.items() if packages.command(command) is None]
     if python and not interpreter.has_venv(python):
@@ -46,6 +46,7 @@ def machine() -> None:
     if names:
         print(f"Installing with apt-get: {' '.join(names)}", flush=True)
         packages.install(names)
+    unix_user.create()
 
 
 def main() -> int:
