@@ -7,6 +7,7 @@ is `{"message": …}` one way and `{"sender", "message", "timestamp"}` or `{"err
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,7 +90,7 @@ def _text(value: str, info: ValidationInfo) -> str:
         raise PydanticCustomError("string_unicode", "lone surrogate")
     if not value.isprintable() and any(_is_control(character) for character in value):
         raise PydanticCustomError("control_character", "Message cannot contain control characters")
-    if not any(character.isprintable() and not character.isspace() for character in value):
+    if not any(_is_visible(character) for character in value):
         raise PydanticCustomError("blank", "Message cannot be empty")
     return value
 
@@ -98,13 +99,22 @@ def _is_control(character: str) -> bool:
     return (character < " " and character not in "\n\t") or "\x7f" <= character <= "\x9f"
 
 
+_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | set(map(chr, range(0xFE00, 0xFE10)))
+"""Letters, marks and symbols to Unicode that leave nothing on the screen."""
+
+
+def _is_visible(character: str) -> bool:
+    return character.isprintable() and not character.isspace() and character not in _FILLERS
+
+
 DEFAULT_CHARACTERS: Final = 500
 
 Text = Annotated[str, AfterValidator(_text), Field(description="Unicode text, not blank, at most 500 characters.")]
 Room = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="A room's name.")]
+_CLIENT_ID: Final = re.compile(r"^[\x21-\x7e]{1,64}$")
 ClientId = Annotated[
     str,
-    Field(pattern=r"^[\x21-\x7e]{1,64}$", description="The client's own id of this frame; its answer repeats it."),
+    Field(pattern=_CLIENT_ID.pattern, description="The client's own id of this frame; its answer repeats it."),
 ]
 
 
@@ -282,7 +292,7 @@ def parse(text: str, profile: Profile, message_characters: int = DEFAULT_CHARACT
         post = _TUTORIAL.validate_python(fields, context=context)
         return Post.model_construct(type="post", room=DEFAULT_ROOM, message=post.message, id=post.id)
     except ValidationError as error:
-        return _malformed(error, fields)
+        return _malformed(error, fields, profile)
 
 
 _KINDS: Final[dict[str, tuple[Invalid, str]]] = {
@@ -297,15 +307,17 @@ _KINDS: Final[dict[str, tuple[Invalid, str]]] = {
 }
 
 
-def _malformed(error: ValidationError, fields: dict[str, Any]) -> Malformed:
+def _malformed(error: ValidationError, fields: dict[str, Any], profile: Profile) -> Malformed:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     reason, sentence = _KINDS.get(first["type"], (Invalid.WRONG_TYPE, "{field} does not have the right form"))
-    where = _name(str(first["loc"][-1])) if first["loc"] else "frame"
+    # In chat.v1 the type of the frame comes first; nothing follows it where a field's name itself is at fault.
+    path = first["loc"][1:] if profile is Profile.CHAT_V1 else first["loc"]
+    where = _name(str(path[-1])) if path else "A field's name"
     own_id = fields.get("id")
     return Malformed(
         reason,
         sentence.format(field=where, message=first["msg"]),
-        own_id if isinstance(own_id, str) and own_id.isascii() and own_id.isprintable() and len(own_id) <= 64 else None,  # noqa: PLR2004
+        own_id if isinstance(own_id, str) and _CLIENT_ID.fullmatch(own_id) else None,
     )
 
 

@@ -1,0 +1,132 @@
+"""What `parse` makes of any text, and how server frames look on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app import protocol
+from app.model import Event, Offset, RoomId, UserName
+from app.protocol import ErrorCode, Invalid, Malformed, Profile, parse
+from tests.unit.frames import frames
+
+CANARY = "canary\u2603value"
+NAMES = st.sampled_from(["type", "room", "message", "id", "token", "extra", "room_id", "\ud800", "a\0", ""])
+TYPES = st.sampled_from(["join", "leave", "post", "refresh", "ping", "message", "nothing"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=600) | st.just(CANARY) | TYPES
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(NAMES | st.text(), inner), max_leaves=8)
+SURROGATES = st.text(st.characters(categories=("Cs", "Lu", "Cc")), max_size=8)
+
+
+@pytest.mark.parametrize("profile", Profile)
+@settings(max_examples=150, deadline=None)
+@given(st.text() | SURROGATES | st.dictionaries(NAMES, VALUES | SURROGATES).map(json.dumps))
+def test_parse_never_raises_and_never_echoes(profile: Profile, text: str) -> None:
+    """Whatever comes is a verb or a sentence; the sentence has none of the values, and an id only in its form."""
+    answer = parse(text, profile)
+    if isinstance(answer, Malformed):
+        assert answer.error and answer.reason in Invalid and answer.code in ErrorCode
+        assert CANARY not in answer.error and "canary" not in str(answer.id)
+        frame = protocol.error(answer.code, answer.error, answer.id)
+        [(_, payload)] = frames(frame)
+        protocol.Error.model_validate_json(payload)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200))
+def test_parse_of_any_bytes(content: bytes) -> None:
+    """Also of what decodes by accident."""
+    parse(content.decode("utf-8", "replace"), Profile.CHAT_V1)
+    parse(content.decode("latin-1"), Profile.TUTORIAL)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text(
+        st.characters(categories=("L", "N", "P", "S", "Zs"), exclude_characters="\u3164\u115f\u1160\uffa0\u2800"),
+        min_size=1,
+        max_size=500,
+    )
+)
+def test_what_people_write_passes(message: str) -> None:
+    """A message that can be seen comes through as it is, in both profiles."""
+    if message.isspace():
+        return
+    post = parse(json.dumps({"type": "post", "room": "lobby", "message": message}), Profile.CHAT_V1)
+    assert isinstance(post, protocol.Post) and post.message == message
+    tutorial = parse(json.dumps({"message": message, "id": "i"}), Profile.TUTORIAL)
+    assert isinstance(tutorial, protocol.Post)
+    assert (tutorial.room, tutorial.message, tutorial.id) == ("lobby", message, "i")
+
+
+def test_every_verb() -> None:
+    """One frame of each, with and without id."""
+    for fields in (
+        {"type": "join", "room": "lobby"},
+        {"type": "leave", "room": "lobby", "id": "a"},
+        {"type": "post", "room": "a-b_1", "message": "hi", "id": "~" * 64},
+        {"type": "refresh", "token": "a.b.c"},
+        {"type": "ping", "id": None},
+    ):
+        verb = parse(json.dumps(fields), Profile.CHAT_V1)
+        assert not isinstance(verb, Malformed)
+        assert verb.model_dump(exclude_unset=True) == fields
+
+
+def test_the_longest_message_is_a_setting() -> None:
+    """Counted in characters, not bytes."""
+    text = json.dumps({"message": "\N{GRINNING FACE}" * 3})
+    assert isinstance(parse(text, Profile.TUTORIAL, 3), protocol.Post)
+    refused = parse(text, Profile.TUTORIAL, 2)
+    assert isinstance(refused, Malformed)
+    assert refused.error == "Message too long (max 2 characters)"
+    assert protocol.TutorialPost(message="x" * 500).message
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536])
+def test_frames_of_every_length(size: int) -> None:
+    """The length takes one, three or nine bytes (RFC 6455 §5.2)."""
+    assert frames(protocol.text_frame(b"x" * size)) == [(1, b"x" * size)]
+
+
+def _decoded(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(payload) for _, payload in frames(data)]
+
+
+def test_events_are_framed_for_both_profiles() -> None:
+    """Several events are as many frames in one piece."""
+    events = [Event(RoomId("lobby"), Offset(n), UserName("ann"), f"m{n}", 1.5) for n in (1, 2)]
+    assert _decoded(protocol.messages(events, Profile.CHAT_V1))[1] == {
+        "type": "message",
+        "room": "lobby",
+        "offset": 2,
+        "sender": "ann",
+        "message": "m2",
+        "timestamp": 1.5,
+    }
+    assert _decoded(protocol.messages(events, Profile.TUTORIAL)) == [
+        {"sender": "ann", "message": f"m{n}", "timestamp": 1.5} for n in (1, 2)
+    ]
+
+
+def test_notices_are_framed_for_both_profiles() -> None:
+    """One presence frame, or one line of System for each."""
+    room, names = RoomId("lobby"), ([UserName("ann")], [UserName("bob")])
+    assert _decoded(protocol.notices(room, *names, Profile.CHAT_V1, 2.0)) == [
+        {"type": "presence", "room": "lobby", "joined": ["ann"], "left": ["bob"]}
+    ]
+    assert [line["message"] for line in _decoded(protocol.notices(room, *names, Profile.TUTORIAL, 2.0))] == [
+        "User ann has joined the chat.",
+        "User bob has left the chat.",
+    ]
+
+
+def test_waiting_retry_after_is_enough() -> None:
+    """It is rounded up; what is None is left out."""
+    [frame] = _decoded(protocol.error(ErrorCode.RATE_LIMITED, "Wait.", "i", "posts_per_user", 0.1234))
+    assert frame["retry_after"] == 0.13
+    assert _decoded(protocol.ack("i")) == [{"type": "ack", "id": "i"}]
