@@ -8,6 +8,7 @@ it, so that a killed master leaves nothing behind that still answers.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import math
 import os
@@ -21,6 +22,7 @@ from app import logs
 from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
 from app.settings import Settings, SettingsError, load
+from app.store import SchemaMismatch, Store, StoreDown
 from app.store_database import database_path
 
 if TYPE_CHECKING:
@@ -70,13 +72,21 @@ def on_starting(server: Arbiter) -> None:
     try:
         for lock in _locks:
             lock.acquire()
-    except StoreLocked as locked:
-        _stop(server, str(locked))
+        asyncio.run(_open_store())
+    except (StoreLocked, SchemaMismatch, StoreDown) as problem:
+        _stop(server, str(problem))
     except OSError as error:
         _stop(server, f"{error.filename} cannot be locked: {error.strerror}.")
     for address in server.address:
         if _answers(address):
             _stop(server, f"{address} is in use: something else answers on it. Stop it, or set PORTCULLIS_BIND.")
+
+
+async def _open_store() -> None:
+    """Whether the store is there and of this release; closed again, since no connection outlives a fork."""
+    store = Store(_settings.database, _settings.store_timeout_seconds)
+    await store.open()
+    await store.close()
 
 
 def _stop(server: Arbiter, sentence: str) -> None:
