@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 from collections import Counter
@@ -107,10 +108,12 @@ class Poster:
 
     async def _listen(self, client: Client, seconds: float) -> None:
         """Read whatever comes for so long."""
+        clock = asyncio.get_running_loop().time
+        ends = clock() + seconds
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    self._note(await client.receive())
+            # Not asyncio.timeout around it: Python 3.11's wait_for can swallow the one cancellation of that.
+            while (left := ends - clock()) > 0:
+                self._note(json.loads(await asyncio.wait_for(client.socket.recv(), left)))
 
     def _note(self, frame: dict[str, Any]) -> None:
         if frame.get("type") == "message":
