@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import stat
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -20,10 +22,14 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as NoJSON
 
 PREFIX = "PORTCULLIS_"
 STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "OUTER_PROXIES"})
 """Names with our prefix that the stack reads and the server does not."""
+
+
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 class SettingsError(Exception):
@@ -205,13 +211,22 @@ class Settings(BaseSettings):
         """`one, two` becomes a tuple."""
         return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
+    @field_validator("*")
+    @classmethod
+    def finite(cls, value: Any) -> Any:
+        """An infinite rate or lifetime would be no limit at all."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("must be a finite number")
+        return value
+
     @field_validator("origins")
     @classmethod
     def exact_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """An origin is `https://host[:port]` (RFC 6454 §6.2); a wildcard would undo the gate."""
         for origin in value:
             parts = urlsplit(origin)
-            if parts.scheme != "https" or not parts.netloc or origin != f"https://{parts.netloc}".lower():
+            exact = parts.netloc and not set(parts.netloc) & set("*@ ")
+            if not exact or origin != f"https://{parts.netloc}".lower():
                 raise ValueError(f"{origin!r} is not an exact origin such as https://chat.example.org")
         return value
 
@@ -227,8 +242,8 @@ class Settings(BaseSettings):
     @classmethod
     def exact_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         """Lower-case host names without port; no wildcard."""
-        if not value or any(set(host) & set("*/ ") or host != host.lower() for host in value):
-            raise ValueError("must be lower-case host names without wildcards, such as chat.example.org")
+        if not value or not all(_HOST.fullmatch(host) for host in value):
+            raise ValueError("must be lower-case host names without port or wildcard, such as chat.example.org")
         return value
 
     @model_validator(mode="after")
@@ -242,6 +257,8 @@ class Settings(BaseSettings):
             raise ValueError("database_url: this release stores in SQLite; use sqlite:///PATH or leave it unset")
         if "@" in self.database_url:
             raise ValueError("database_url: must not carry a password; passwords come from files")
+        if self.bytes_per_user_burst < self.frame_bytes:
+            raise ValueError("bytes_per_user_burst: must be at least frame_bytes, or such a frame never passes")
         if self.drain_seconds >= self.graceful_seconds:
             raise ValueError("drain_seconds: must be shorter than graceful_seconds, or the drain is cut off")
         if self.ping_seconds + self.pong_seconds > 10:  # noqa: PLR2004
@@ -279,6 +296,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         return Settings()
     except ValidationError as error:
         raise SettingsError(" ".join(_sentence(item) for item in error.errors())) from None
+    except NoJSON:  # the issuers are the only setting that is written in JSON
+        raise SettingsError(f"{PREFIX}ISSUERS: is not a JSON list of issuers.") from None
 
 
 def _sentence(item: Any) -> str:

@@ -130,3 +130,23 @@ def test_waiting_retry_after_is_enough() -> None:
     [frame] = _decoded(protocol.error(ErrorCode.RATE_LIMITED, "Wait.", "i", "posts_per_user", 0.1234))
     assert frame["retry_after"] == 0.13
     assert _decoded(protocol.ack("i")) == [{"type": "ack", "id": "i"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"message":"a","message":"b"}', Invalid.DUPLICATE_KEY),
+        ("[" * 5000, Invalid.TOO_DEEP),
+        ("{", Invalid.NOT_JSON),
+        ('{"message":NaN}', Invalid.NOT_JSON),
+        ("[]", Invalid.NOT_OBJECT),
+        ('{"message":"\\ud800"}', Invalid.NOT_UNICODE),
+        ('{"message":"\\u0007"}', Invalid.CONTROL_CHARACTER),
+        ('{"message":"\\u200b"}', Invalid.BLANK),
+        ('{"\\ud800":1}', Invalid.NOT_UNICODE),
+    ],
+)
+def test_what_is_wrong_is_told(text: str, reason: Invalid) -> None:
+    """The reason is the first that applies. Every kind, with its sentence and counter: tests/socket/test_frames.py."""
+    answer = parse(text, Profile.TUTORIAL)
+    assert isinstance(answer, Malformed) and answer.reason is reason

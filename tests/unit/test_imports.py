@@ -1,0 +1,106 @@
+"""The layer rule, from the sources: import only downwards, and third parties have one home. Deny by default."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "app").rglob("*.py"))
+
+LAYERS = (
+    # words: no I/O
+    {"model", "verdict", "names", "protocol", "settings", "metrics", "logs", "asyncapi"},
+    # seams and what they are made of
+    {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
+    | {"store", "store_accounts", "store_bans", "store_database", "store_events", "store_schema", "store_sessions"}
+    | {"migrations"},
+    # the chat itself
+    {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
+    | {"handshake", "chat"},
+    # wiring of one process
+    {"backends"},
+    # the edge
+    {"routes", "wire"},
+    # wiring of the program
+    {"main", "worker", "gunicorn_conf", "__main__"},
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+HOMES = {
+    "alembic": {"migrations"},
+    "argon2": {"passwords"},
+    "cryptography": {"keys"},
+    "fastapi": {"routes", "main"},
+    "gunicorn": {"worker", "gunicorn_conf"},
+    "jwt": {"keys", "tokens", "issuers"},
+    "orjson": {"protocol"},
+    "prometheus_client": {"metrics"},
+    "pydantic": {"protocol", "settings", "asyncapi", "routes"},
+    "pydantic_core": {"protocol"},
+    "pydantic_settings": {"settings"},
+    "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
+    "starlette": {"routes"},
+    "uvicorn": {"wire", "worker"},
+    "uvicorn_worker": {"worker"},
+    "websockets": {"wire"},
+}
+IMPLEMENTATIONS = {name for name in RANK if name.endswith("_memory") or name.startswith("store_")}
+
+
+def noun(path: Path) -> str:
+    """The module's name, a package's for what is inside."""
+    first = path.relative_to(ROOT / "app").parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> list[str]:
+    """Dotted names of everything that a source imports, wherever in it."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            inside = node.module in ("app", "app.routes")
+            found += [f"{node.module}.{alias.name}" for alias in node.names] if inside else [str(node.module)]
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "__init__.py"], ids=noun)
+def test_imports_go_downwards(path: Path) -> None:
+    """A module that is in no layer, or imports upwards, is an error; so is a third party outside its home."""
+    here = noun(path)
+    for name in imported(path):
+        package, _, rest = name.partition(".")
+        if package == "app":
+            there = rest.partition(".")[0]
+            assert RANK[there] <= RANK[here], f"{here} must not import {there}"
+        elif package not in sys.stdlib_module_names and package != "__future__":
+            assert here in HOMES.get(package, set()), f"{package} has no home in {here}"
+
+
+def test_only_the_wiring_picks_backends() -> None:
+    """Whoever names an implementation of a seam is that seam itself or wires."""
+    for path in SOURCES:
+        here = noun(path)
+        used = {name.split(".")[1] for name in imported(path) if name.startswith("app.")} & IMPLEMENTATIONS
+        family = {name for name in used if here.startswith("store")}
+        assert here in {"backends", "gunicorn_conf", "migrations"} or used == family, f"{here} picks {used}"
+
+
+def test_every_module_has_its_layer() -> None:
+    """Neither too few nor names of modules that are gone."""
+    nouns = {noun(path) for path in SOURCES} - {"__init__"}
+    assert nouns == set(RANK) & (nouns | set(RANK)) == set(RANK)
+
+
+def test_words_do_no_io() -> None:
+    """The bottom layer touches no socket, file or thread, settings and logs apart."""
+    forbidden = {"asyncio", "socket", "threading", "subprocess", "sqlite3", "http.client", "urllib.request"}
+    for path in SOURCES:
+        if noun(path) in LAYERS[0]:
+            assert not forbidden & set(imported(path)), path

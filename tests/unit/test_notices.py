@@ -1,0 +1,99 @@
+"""Join and leave notices: coalesced, quiet in large rooms, and silent about who comes right back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from app import notices as module
+from app.model import DEFAULT_ROOM, UserName
+from app.notices import Notices
+
+ANN, BOB = UserName("ann"), UserName("bob")
+
+
+class Room:
+    """What was announced, and how many are in it."""
+
+    def __init__(self) -> None:
+        self.size = 2
+        self.told: asyncio.Queue[tuple[list[str], list[str]]] = asyncio.Queue()
+        self.broken = False
+        self.failed = asyncio.Event()
+
+    async def notify(self, _room: str, joined: Sequence[str], left: Sequence[str]) -> None:
+        if self.broken:
+            self.broken = False
+            self.failed.set()
+            raise OSError
+        self.told.put_nowait((list(joined), list(left)))
+
+    def notices(self, resume: float = 0.0) -> Notices:
+        return Notices(self.notify, lambda _: self.size, 100, resume)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EVERY", 0.01)
+
+
+async def test_one_notice_tells_of_all() -> None:
+    """Who comes and goes within the interval is not mentioned at all."""
+    room = Room()
+    notices = room.notices()
+    notices.came(DEFAULT_ROOM, ANN)
+    notices.came(DEFAULT_ROOM, BOB)
+    notices.went(DEFAULT_ROOM, BOB, said_so=True)
+    assert await room.told.get() == (["ann"], [])
+    notices.went(DEFAULT_ROOM, ANN, said_so=False)
+    assert await room.told.get() == ([], ["ann"])
+
+
+async def test_who_comes_right_back_was_never_away() -> None:
+    """A lost connection is announced only when nobody came back in time; one that said so at once."""
+    room = Room()
+    notices = room.notices(resume=0.05)
+    notices.went(DEFAULT_ROOM, ANN, said_so=False)
+    notices.came(DEFAULT_ROOM, ANN)
+    notices.went(DEFAULT_ROOM, BOB, said_so=False)
+    assert await room.told.get() == ([], ["bob"])
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    assert await room.told.get() == ([], ["ann"])
+
+
+async def test_large_rooms_are_quiet() -> None:
+    """Neither joins nor leaves; an empty flush tells nothing."""
+    room = Room()
+    notices = room.notices(resume=0.01)
+    room.size = 101
+    notices.came(DEFAULT_ROOM, ANN)
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    notices.went(DEFAULT_ROOM, ANN, said_so=False)
+    room.size = 100
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
+
+
+async def test_a_lost_notice_loses_nothing_else() -> None:
+    """The next one is told."""
+    room = Room()
+    notices = room.notices()
+    room.broken = True
+    notices.came(DEFAULT_ROOM, ANN)
+    await room.failed.wait()
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
+
+
+async def test_stop_tells_nothing_more() -> None:
+    """Timers and the running flush are cancelled; stopping twice or early is harmless."""
+    room = Room()
+    notices = room.notices(resume=0.01)
+    notices.stop()
+    notices.came(DEFAULT_ROOM, ANN)
+    notices.went(DEFAULT_ROOM, BOB, said_so=False)
+    notices.stop()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(room.told.get(), 0.1)
