@@ -81,7 +81,7 @@ def ask(through: Through) -> None:
             {"name": name, "password": PASSWORD},
             {"name": name, "password": PASSWORD, "new_password": PASSWORD},
             {"name": name, "password": [PASSWORD]},
-            {"name": name, "password": "x", PASSWORD: TOKEN},
+            {"name": name, "password": "x", "unknown": TOKEN},
         ):
             through.ask("POST", "/api/session", body, address="127.0.2.1")
     cookie = f"__Host-session={TOKEN}"
