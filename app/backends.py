@@ -36,6 +36,8 @@ from app.verdict import CloseCode, Reason
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
+_LOCK_MARGIN = 5.0
+"""Seconds that a predecessor may take beyond its graceful time."""
 _WRITE_TICKS = 10
 _TOUCH_TICKS = 60
 _SWEEP_TICKS = 600
@@ -147,7 +149,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
     """Hold the store's lock, open it, run the clock; undo all that in reverse. Raises StoreLocked, StoreDown."""
     settings = backends.settings
     path = database_path(settings.database)
-    lock = StoreLock(path.with_name(path.name + ".lock"), settings.graceful_seconds + 5)
+    lock = StoreLock(path.with_name(path.name + ".lock"), settings.graceful_seconds + _LOCK_MARGIN)
     await asyncio.to_thread(lock.acquire)
     try:
         await backends.store.open()
