@@ -121,7 +121,7 @@ class Wire(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A peer that answers no ping gets a close frame, and does not get to hold the socket until TCP gives up.
 
-        While a frame is being handled nothing is read, so a pong may be waiting behind it: asked again later.
+        While a frame waits for its turn nothing is read, so a pong may be waiting behind it: asked again later.
         """
         if self.read_paused and self.ping_timeout is not None:
             self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)

@@ -249,7 +249,7 @@ def locked(server: Server) -> Iterator[None]:
 
 
 async def test_a_slow_store_does_not_look_like_a_silent_peer(serve: Serve) -> None:
-    """While a frame waits for the store its connection's pongs wait, too: that is no reason to close it."""
+    """While a frame waits behind another that waits for the store, so do the pongs: no reason to close."""
     server = serve(ping_seconds=0.2, pong_seconds=0.2, store_timeout_seconds=3)
     token = await server.token("alice")
     _, _, answer = server.get(
@@ -258,7 +258,9 @@ async def test_a_slow_store_does_not_look_like_a_silent_peer(serve: Serve) -> No
     alice = await joined(server, "alice")
     with locked(server):
         await alice.send(type="refresh", token=json.loads(answer)["ticket"], id="r")
+        await alice.send(type="ping", id="behind")
         assert (await alice.until(id="r"))["code"] == "busy"
+        assert (await alice.until(id="behind"))["type"] == "ack"
     assert (await alice.post("still connected"))["type"] == "ack"
 
 
