@@ -56,7 +56,7 @@ test: machine environment ## everything, against a real gunicorn, nginx, mtail a
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --durations=25 tests
+	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup --durations=25 tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 

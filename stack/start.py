@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack import (
@@ -187,21 +187,25 @@ class Start:
     def wait_ready(self) -> None:
         """Until the app is ready; a program that keeps failing is reported with its last words."""
 
-        def settled() -> bool:
-            return self.failing() != [] or not health.problems(self.place)
+        failing: list[str] = []
 
-        if not processes.until(settled, READY_SECONDS) or self.failing():
-            raise Problem(self.last_words())
+        def settled() -> bool:
+            # Kept: a moment later the supervisor tries again, and what failed looks like starting.
+            failing[:] = self.failing()
+            return failing != [] or not health.problems(self.place)
+
+        if not processes.until(settled, READY_SECONDS) or failing:
+            raise Problem(self.last_words(failing))
 
     def failing(self) -> list[str]:
         """The programs that ended by themselves, and that the supervisor will start again."""
         bad = ("BACKOFF", "FATAL", "EXITED")
         return [one.name for one in supervision.states(self.place) if one.state in bad]
 
-    def last_words(self) -> str:
+    def last_words(self, failing: Sequence[str]) -> str:
         """Why the stack did not come up: what is wrong, and the end of the logs of what failed."""
         lines = health.problems(self.place)
-        for name in self.failing():
+        for name in failing:
             log = self.place.program_logs / f"{name}.log"
             tail = log.read_text(errors="replace").splitlines()[-8:] if log.exists() else []
             lines += [f"{name}'s last words, from {log}:", *("  " + line for line in tail)]

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.stack.running import RunningStack, new_stack
+
+# How long one example takes says nothing on a machine that runs other tests at the same time.
+hypothesis.settings.register_profile("portcullis", deadline=None)
+hypothesis.settings.load_profile("portcullis")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (`-n`), a file's tests stay together, and so do all of the browser's."""
+    for item in items:
+        folder, file = item.path.parent.name, item.path.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{file}"))
 
 
 @pytest.fixture(scope="session")
