@@ -60,8 +60,8 @@ test: machine environment ## everything, against a real gunicorn, nginx, mtail a
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
-test-all: export SLOW = 1
-test-all: test ## the same with the slow cases
+test-all: export THOROUGH = 1
+test-all: test ## the same with more kills and more examples
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

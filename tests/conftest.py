@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
 
 # How long one example takes says nothing on a machine that runs other tests at the same time.
-hypothesis.settings.register_profile("portcullis", deadline=None)
+hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
 
 

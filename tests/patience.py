@@ -10,6 +10,8 @@ from typing import TypeVar
 SCALE = float(os.environ.get("TEST_SCALE", "1"))
 PATIENCE = 15 * SCALE
 """Seconds until a condition that should hold any moment counts as failed."""
+THOROUGH = "THOROUGH" in os.environ
+"""Set by `make test-all`: more kills, more examples, more time."""
 _PAUSE = 0.02
 
 Found = TypeVar("Found")

@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 from tests.crowd import Poster, assert_acks_equal_store, never_two, posting, progress
-from tests.patience import until
+from tests.patience import THOROUGH, until
 from tests.socket.conftest import WIDE, Serve
 from tests.socket.server import ROOT, Server
 
-CLIENTS, PER_ADDRESS = 40, 5
+CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 5
 
 
 async def crowd(server: Server, clients: int = CLIENTS) -> list[Poster]:
@@ -55,7 +55,7 @@ async def test_forty_clients_lose_nothing_when_the_master_is_killed_five_times(s
     posters, enough = await crowd(server), asyncio.Event()
     watch = asyncio.create_task(never_two(server.state / "data" / "chat.db", enough))
     async with posting(posters):
-        for _ in range(5):
+        for _ in range(KILLS):
             await progress(posters)
             await kill_master(server)
             await asyncio.to_thread(server.start)

@@ -8,12 +8,12 @@ import signal
 from functools import partial
 
 from tests.crowd import Poster, assert_acks_equal_store, never_two, posting, progress
-from tests.patience import until
+from tests.patience import THOROUGH, until
 from tests.stack.conftest import NewStack
 from tests.stack.running import RunningStack
 from tests.stack.through import Through
 
-CLIENTS, PER_ADDRESS, KILLS = 40, 5, 5
+CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 5
 WIDER = {
     "PORTCULLIS_POSTS_PER_USER_PER_SECOND": "10",
     "PORTCULLIS_POSTS_PER_USER_BURST": "20",
