@@ -7,7 +7,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.protocol import CLIENT_FRAMES, SERVER_FRAMES, SUBPROTOCOL, TutorialMessage, TutorialPost
+from app.frames import CLIENT_FRAMES, SERVER_FRAMES, TutorialMessage, TutorialPost
+from app.protocol import SUBPROTOCOL
 from app.verdict import CLOSES, REASONS
 
 _CLIENT: Final[tuple[type[BaseModel], ...]] = (*CLIENT_FRAMES, TutorialPost)

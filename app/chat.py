@@ -7,18 +7,19 @@ import time
 from functools import partial
 from typing import Final, assert_never
 
-from app import protocol
+from app import frames, protocol
 from app.auth import Auth
 from app.batch import Batch
 from app.broker import Broker
 from app.connection import Connection
+from app.frames import ErrorCode
 from app.hub import Hub, LiveRoom
 from app.limiter import Charge, Limit, Limiter, Rate, Throttle
 from app.metrics import Metrics
 from app.model import DEFAULT_ROOM, Post, Revocation, RevocationKind, RoomId, Stored
 from app.notices import Notices
 from app.presence import Presence
-from app.protocol import ErrorCode, Invalid, Malformed, Profile
+from app.protocol import Invalid, Malformed, Profile
 from app.settings import Settings
 from app.store import Store, StoreDown
 from app.verdict import CloseCode, Reason
@@ -86,7 +87,7 @@ class Chat:
             return await self._throttle(connection, None, Throttle(Limit.FRAMES_PER_CONNECTION, wait))
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         verb = protocol.parse(text, connection.profile, self._settings.message_characters)
-        if isinstance(verb, protocol.Post):
+        if isinstance(verb, frames.Post):
             return await self._post(connection, verb, size)
         spent = Charge(Limit.BYTES_PER_USER, connection.identity.user, self._bytes_rate, size)
         throttle = await self._limiter.hit([spent])
@@ -95,13 +96,13 @@ class Chat:
         match verb:
             case Malformed():
                 self._refuse(connection, verb)
-            case protocol.Join():
+            case frames.Join():
                 await self._enter(connection, RoomId(verb.room), verb.id)
-            case protocol.Leave():
+            case frames.Leave():
                 await self._leave(connection, verb)
-            case protocol.Refresh():
+            case frames.Refresh():
                 await self._refresh(connection, verb)
-            case protocol.Ping():
+            case frames.Ping():
                 connection.send(protocol.ack(verb.id))
             case _:
                 assert_never(verb)
@@ -116,7 +117,7 @@ class Chat:
         """Count a ping, a pong or a fragment over the rate that a connection may send frames at."""
         await self._throttle(connection, None, Throttle(Limit.FRAMES_PER_CONNECTION, 1.0), answer=False)
 
-    async def _post(self, connection: Connection, verb: protocol.Post, size: int) -> None:
+    async def _post(self, connection: Connection, verb: frames.Post, size: int) -> None:
         received = time.perf_counter()
         room_id, user = RoomId(verb.room), connection.identity.user
         if room_id not in connection.rooms:
@@ -200,7 +201,7 @@ class Chat:
                 room = self._hub.rooms.setdefault(room_id, LiveRoom(state))
         return room
 
-    async def _leave(self, connection: Connection, verb: protocol.Leave) -> None:
+    async def _leave(self, connection: Connection, verb: frames.Leave) -> None:
         room_id = RoomId(verb.room)
         if room_id not in connection.rooms:
             return self._error(connection, ErrorCode.NOT_JOINED, "The room is not joined.", verb.id)
@@ -213,7 +214,7 @@ class Chat:
         if self._hub.leave(connection, room):
             self._notices.went(room.id, connection.identity.user, said_so=said_so)
 
-    async def _refresh(self, connection: Connection, verb: protocol.Refresh) -> None:
+    async def _refresh(self, connection: Connection, verb: frames.Refresh) -> None:
         try:
             answer = await self._auth.refresh(connection.identity, verb.token, connection.address.limited)
         except StoreDown:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from app.address import client_address
 from app.backends import Backends
 from app.connection import Connection
 from app.handshake import Admitted
@@ -35,7 +36,7 @@ async def serve(backends: Backends, scope: Message, receive: Receive, send: Send
     connection_id = ConnectionId(secrets.token_hex(8))
     verdict = await backends.doorman.judge(scope, connection_id)
     if isinstance(verdict, Refusal):
-        _log.info("handshake_refused", extra={"reason": verdict.reason, "origin": _header(scope, b"origin")})
+        _refused_line(backends, scope, verdict)
         return await _deny(send, *refusal_body(verdict))
     try:
         await send({"type": "websocket.accept", "subprotocol": _answered(verdict)})
@@ -93,6 +94,18 @@ async def _read(backends: Backends, connection: Connection, receive: Receive) ->
             backends.chat.handle_binary(connection)
         else:
             await backends.chat.handle(connection, text)
+
+
+def _refused_line(backends: Backends, scope: Message, refusal: Refusal) -> None:
+    address = client_address(scope, backends.settings)
+    _log.info(
+        "handshake_refused",
+        extra={
+            "reason": refusal.reason,
+            "address": address and address.full,
+            "origin": _header(scope, b"origin"),
+        },
+    )
 
 
 def _close_line(backends: Backends, connection: Connection, scope: Message, code: int) -> None:

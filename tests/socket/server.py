@@ -25,10 +25,10 @@ from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.auth import Auth
+from app.frames import SERVER_FRAMES, Ack, Error, TutorialMessage
 from app.keys import create_key, open_keys
 from app.model import Credential, Identity, UserName
 from app.passwords import Passwords
-from app.protocol import SERVER_FRAMES, Ack, Error, TutorialMessage
 from app.settings import Settings
 from app.store import Store
 from tests.patience import PATIENCE

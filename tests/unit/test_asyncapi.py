@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from app import protocol
 from app.asyncapi import document
+from app.frames import CLIENT_FRAMES, SERVER_FRAMES, ErrorCode
 from app.model import Event, Offset, RoomId, UserName
-from app.protocol import CLIENT_FRAMES, SERVER_FRAMES, ErrorCode, Malformed, Profile, parse
+from app.protocol import Malformed, Profile, parse
 from app.verdict import CLOSES, REASONS
 from tests.unit.frames import frames
 

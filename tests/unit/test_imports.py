@@ -13,7 +13,7 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 
 LAYERS = (
     # words: no I/O
-    {"model", "verdict", "names", "protocol", "settings", "metrics", "logs", "asyncapi"},
+    {"model", "verdict", "names", "frames", "protocol", "settings", "metrics", "logs", "asyncapi"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
     | {"store", "store_accounts", "store_bans", "store_database", "store_events", "store_schema", "store_sessions"}
@@ -39,8 +39,8 @@ HOMES = {
     "jwt": {"keys", "tokens", "issuers"},
     "orjson": {"protocol"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"protocol", "settings", "asyncapi", "routes"},
-    "pydantic_core": {"protocol"},
+    "pydantic": {"frames", "protocol", "settings", "asyncapi", "routes"},
+    "pydantic_core": {"frames"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
     "starlette": {"routes"},

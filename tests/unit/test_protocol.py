@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import protocol
+from app.frames import Error, ErrorCode, Post, TutorialPost
 from app.model import Event, Offset, RoomId, UserName
-from app.protocol import ErrorCode, Invalid, Malformed, Profile, parse
+from app.protocol import Invalid, Malformed, Profile, parse
 from tests.unit.frames import frames
 
 CANARY = "canary\u2603value"
@@ -33,7 +34,7 @@ def test_parse_never_raises_and_never_echoes(profile: Profile, text: str) -> Non
         assert CANARY not in answer.error and "canary" not in str(answer.id)
         frame = protocol.error(answer.code, answer.error, answer.id)
         [(_, payload)] = frames(frame)
-        protocol.Error.model_validate_json(payload)
+        Error.model_validate_json(payload)
 
 
 @settings(max_examples=150, deadline=None)
@@ -57,9 +58,9 @@ def test_what_people_write_passes(message: str) -> None:
     if message.isspace():
         return
     post = parse(json.dumps({"type": "post", "room": "lobby", "message": message}), Profile.CHAT_V1)
-    assert isinstance(post, protocol.Post) and post.message == message
+    assert isinstance(post, Post) and post.message == message
     tutorial = parse(json.dumps({"message": message, "id": "i"}), Profile.TUTORIAL)
-    assert isinstance(tutorial, protocol.Post)
+    assert isinstance(tutorial, Post)
     assert (tutorial.room, tutorial.message, tutorial.id) == ("lobby", message, "i")
 
 
@@ -80,11 +81,11 @@ def test_every_verb() -> None:
 def test_the_longest_message_is_a_setting() -> None:
     """Counted in characters, not bytes."""
     text = json.dumps({"message": "\N{GRINNING FACE}" * 3})
-    assert isinstance(parse(text, Profile.TUTORIAL, 3), protocol.Post)
+    assert isinstance(parse(text, Profile.TUTORIAL, 3), Post)
     refused = parse(text, Profile.TUTORIAL, 2)
     assert isinstance(refused, Malformed)
     assert refused.error == "Message too long (max 2 characters)"
-    assert protocol.TutorialPost(message="x" * 500).message
+    assert TutorialPost(message="x" * 500).message
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536])
