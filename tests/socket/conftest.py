@@ -32,15 +32,6 @@ WIDE = {
 Serve = Callable[..., Server]
 
 
-@pytest.fixture(autouse=True)
-async def closed_afterwards() -> AsyncIterator[None]:
-    """Close the clients that a test leaves open, on its own event loop."""
-    yield
-    while OPENED:
-        OPENED.pop().transport.abort()
-    await asyncio.sleep(0)
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("server"), **WIDE) as started:
@@ -65,3 +56,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             return stack.enter_context(running(tmp_path_factory.mktemp(f"serve{next(count)}"), **chosen))
 
         yield start
+
+
+@pytest.fixture(autouse=True)
+async def closed_afterwards(serve: Serve) -> AsyncIterator[None]:
+    """Close the clients that a test leaves open, before `serve` stops: a drain waits for peers that do not answer."""
+    yield
+    while OPENED:
+        OPENED.pop().transport.abort()
+    await asyncio.sleep(0)

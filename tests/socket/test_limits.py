@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.patience import until
-from tests.socket.conftest import WIDE
+from tests.socket.conftest import WIDE, Serve
 from tests.socket.raw import TEXT, Raw
 from tests.socket.server import ORIGIN, PASSWORD, Client, Server, new_address, new_name, running
 
@@ -25,8 +26,6 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     limits = {
         "posts_per_room_per_second": "10",
         "posts_per_room_burst": "20",
-        "connections_per_room": "3",
-        "unacked_posts_per_connection": "4",
         "throttles_per_minute": "3",
         "frames_per_connection_burst": "20",
         "frames_per_connection_per_second": "10",
@@ -134,30 +133,31 @@ async def test_bytes_per_user(usual: Server) -> None:
     assert (await other.until(id="b"))["type"] == "ack"
 
 
-async def test_unacked_posts(narrow: Server) -> None:
+async def test_unacked_posts(serve: Serve) -> None:
     """While the store is slow a connection has at most so many posts under way; all of those are acked in the end."""
-    client = await member(narrow, new_name())
-    lock = sqlite3.connect(narrow.state / "data/chat.db", isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    for number in range(5):
-        await client.send(type="post", room="lobby", message="hi", id=f"u{number}")
-    assert is_throttle(await client.until(id="u4"), "unacked_posts") <= 1.01
-    lock.execute("ROLLBACK")
-    lock.close()
+    server = serve(unacked_posts_per_connection=4)
+    client = await member(server, new_name())
+    with contextlib.closing(sqlite3.connect(server.state / "data/chat.db", isolation_level=None)) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        for number in range(5):
+            await client.send(type="post", room="lobby", message="hi", id=f"u{number}")
+        assert is_throttle(await client.until(id="u4"), "unacked_posts") <= 1.01
+        lock.execute("ROLLBACK")
     for number in range(4):
         assert (await client.until(id=f"u{number}"))["type"] == "ack"
     assert (await client.post("hi", id="u4"))["type"] == "ack"
 
 
-async def test_members_per_room(narrow: Server) -> None:
+async def test_members_per_room(serve: Serve) -> None:
     """The fourth is told that the room is full, in the tutorial profile by a close that says to come back."""
-    inside = [await member(narrow, new_name()) for _ in range(3)]
-    token = await narrow.token(new_name())
-    outside = await narrow.connect(token, address=new_address())
+    server = serve(connections_per_room=3)
+    inside = [await member(server, new_name()) for _ in range(3)]
+    token = await server.token(new_name())
+    outside = await server.connect(token, address=new_address())
     await outside.send(type="join", room="lobby", id="j")
     answer = await outside.until(id="j")
     assert (answer["code"], answer["limit"], answer["retry_after"]) == ("room_full", "members_per_room", 5.0)
-    tutorial = await narrow.connect(token, address=new_address(), tutorial=True)
+    tutorial = await server.connect(token, address=new_address(), tutorial=True)
     assert (await tutorial.receive())["limit"] == "members_per_room"
     assert await tutorial.closed() == (1013, "try_later")
     await inside[0].socket.close()
