@@ -40,7 +40,7 @@ class DrainingServer(Server):
         if self._draining is not None or not self.started:
             super().handle_exit(sig, frame)
             return
-        self._captured_signals.append(sig)
+        # Not among the captured signals: uvicorn would raise it again at the end, and a drained worker exits with 0.
         loop = asyncio.get_running_loop()
         loop.call_soon_threadsafe(self._begin, loop)
 
