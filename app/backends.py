@@ -102,7 +102,8 @@ class Backends:
             await self.store.ping_write()
             self.batch.failed = False
         self.metrics.degraded.labels("store").set(0)
-        if ticks % _TOUCH_TICKS == 0:
+        # Often enough that no session idles out under a live socket.
+        if ticks % max(1, min(_TOUCH_TICKS, int(self.settings.session_idle_seconds / 4))) == 0:
             await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], time.time())
         if ticks % _SWEEP_TICKS == 0:
             await self.store.sweep(time.time())
