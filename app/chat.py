@@ -12,7 +12,7 @@ from app.auth import Auth
 from app.batch import Batch
 from app.broker import Broker
 from app.connection import Connection
-from app.frames import ErrorCode
+from app.verdict import ErrorCode
 from app.hub import Hub, LiveRoom
 from app.limiter import Charge, Limit, Limiter, Rate, Throttle
 from app.metrics import Metrics

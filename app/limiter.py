@@ -14,6 +14,10 @@ class Limit(StrEnum):
     HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
     POSTS_PER_USER = "posts_per_user"
     POSTS_PER_ROOM = "posts_per_room"
+    SLOW_MODE = "slow_mode"
+    CHANGES_PER_USER = "changes_per_user"
+    READS_PER_USER = "reads_per_user"
+    ROOMS_PER_USER = "rooms_per_user"
     FRAMES_PER_CONNECTION = "frames_per_connection"
     BYTES_PER_USER = "bytes_per_user"
     UNACKED_POSTS = "unacked_posts"
@@ -25,6 +29,10 @@ class Limit(StrEnum):
 MESSAGE_LIMITS: Final = (
     Limit.POSTS_PER_USER,
     Limit.POSTS_PER_ROOM,
+    Limit.SLOW_MODE,
+    Limit.CHANGES_PER_USER,
+    Limit.READS_PER_USER,
+    Limit.ROOMS_PER_USER,
     Limit.FRAMES_PER_CONNECTION,
     Limit.BYTES_PER_USER,
     Limit.UNACKED_POSTS,

@@ -15,8 +15,10 @@ from typing import Annotated, Any, Final
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from app.frames import CLIENT_ID, DEFAULT_CHARACTERS, ErrorCode, Post, TutorialPost, Verb
-from app.model import DEFAULT_ROOM, Event, RoomId
+from app import fields
+from app.model import DEFAULT_ROOM, Event, EventKind, RoomId
+from app.verbs import CLIENT_ID, DEFAULT_CHARACTERS, AnyVerb, Post, TutorialPost
+from app.verdict import Denied, ErrorCode
 
 SUBPROTOCOL: Final = "chat.v1"
 BEARER_PREFIX: Final = "bearer."
@@ -63,7 +65,7 @@ class Malformed:
 _CODES: Final = {Invalid.BLANK: ErrorCode.BLANK, Invalid.TOO_LONG: ErrorCode.TOO_LONG}
 
 
-_CHAT_V1: Final[TypeAdapter[Verb]] = TypeAdapter(Annotated[Verb, Field(discriminator="type")])
+_CHAT_V1: Final[TypeAdapter[AnyVerb]] = TypeAdapter(Annotated[AnyVerb, Field(discriminator="type")])
 _TUTORIAL: Final = TypeAdapter(TutorialPost)
 
 
@@ -85,26 +87,33 @@ def _no_constant(name: str) -> Any:
 _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 
-def parse(text: str, profile: Profile, message_characters: int = DEFAULT_CHARACTERS) -> Verb | Malformed:
+def parse(text: str, profile: Profile, message_characters: int = DEFAULT_CHARACTERS) -> AnyVerb | Malformed:
     """The verb in a text frame, or what is wrong with it. JSON per RFC 8259 with unique names and no NaN."""
     try:
-        fields = _decode(text)
+        decoded = _decode(text)
     except _DuplicateKeyError:
         return Malformed(Invalid.DUPLICATE_KEY, "A field appears twice")
     except RecursionError:
         return Malformed(Invalid.TOO_DEEP, "The JSON is nested too deeply")
     except ValueError:
         return Malformed(Invalid.NOT_JSON, "Invalid JSON format")
-    if not isinstance(fields, dict):
+    if not isinstance(decoded, dict):
         return Malformed(Invalid.NOT_OBJECT, "A frame has to be a JSON object")
+    return verb(decoded, profile, message_characters)
+
+
+def verb(
+    given: dict[str, Any], profile: Profile = Profile.CHAT_V1, message_characters: int = DEFAULT_CHARACTERS
+) -> AnyVerb | Malformed:
+    """The verb that an object's fields say, or what is wrong with them."""
     context = {"message_characters": message_characters}
     try:
         if profile is Profile.CHAT_V1:
-            return _CHAT_V1.validate_python(fields, context=context)
-        post = _TUTORIAL.validate_python(fields, context=context)
+            return _CHAT_V1.validate_python(given, context=context)
+        post = _TUTORIAL.validate_python(given, context=context)
         return Post.model_construct(type="post", room=DEFAULT_ROOM, message=post.message, id=post.id)
     except ValidationError as error:
-        return _malformed(error, fields, profile)
+        return _malformed(error, given, profile)
 
 
 _KINDS: Final[dict[str, tuple[Invalid, str]]] = {
@@ -116,16 +125,19 @@ _KINDS: Final[dict[str, tuple[Invalid, str]]] = {
     "too_long": (Invalid.TOO_LONG, "{message}"),
     "blank": (Invalid.BLANK, "{message}"),
     "control_character": (Invalid.CONTROL_CHARACTER, "{message}"),
+    "together": (Invalid.MISSING_FIELD, "{message}"),
+    "direction": (Invalid.WRONG_TYPE, "{message}"),
+    "nothing": (Invalid.MISSING_FIELD, "{message}"),
 }
 
 
-def _malformed(error: ValidationError, fields: dict[str, Any], profile: Profile) -> Malformed:
+def _malformed(error: ValidationError, given: dict[str, Any], profile: Profile) -> Malformed:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     reason, sentence = _KINDS.get(first["type"], (Invalid.WRONG_TYPE, "{field} does not have the right form"))
     # In chat.v1 the type of the frame comes first; nothing follows it where a field's name itself is at fault.
     path = first["loc"][1:] if profile is Profile.CHAT_V1 else first["loc"]
     where = _name(str(path[-1])) if path else "A field's name"
-    own_id = fields.get("id")
+    own_id = given.get("id")
     return Malformed(
         reason,
         sentence.format(field=where, message=first["msg"]),
@@ -153,25 +165,15 @@ def encode(fields: dict[str, Any]) -> bytes:
     return text_frame(orjson.dumps({name: value for name, value in fields.items() if value is not None}))
 
 
-def messages(events: Iterable[Event], profile: Profile) -> bytes:
-    """Events of one room as joined frames, built once for all recipients of a profile."""
+def events(group: Iterable[Event], profile: Profile) -> bytes:
+    """Events of one room as joined frames, built once for all recipients of a profile: the tutorial's knows messages."""
     if profile is Profile.TUTORIAL:
-        return b"".join(said(event.sender, event.message, event.timestamp) for event in events)
-    return b"".join(
-        text_frame(
-            orjson.dumps(
-                {
-                    "type": "message",
-                    "room": event.room,
-                    "offset": event.offset,
-                    "sender": event.sender,
-                    "message": event.message,
-                    "timestamp": event.timestamp,
-                }
-            )
+        return b"".join(
+            said(event.sender, event.message, event.timestamp)
+            for event in group
+            if event.kind is EventKind.MESSAGE and event.message
         )
-        for event in events
-    )
+    return b"".join(text_frame(orjson.dumps(fields.event(event))) for event in group)
 
 
 def said(sender: str, message: str, timestamp: float) -> bytes:
@@ -194,13 +196,11 @@ def ack(id: str | None, room: str | None = None, offset: int | None = None, expi
     return encode({"type": "ack", "id": id, "room": room, "offset": offset, "expires_at": expires_at})
 
 
-def error(
-    code: ErrorCode,
-    sentence: str,
-    id: str | None = None,  # noqa: A002
-    limit: str | None = None,
-    retry_after: float | None = None,
-) -> bytes:
+def error(denied: Denied, id: str | None = None, room: str | None = None) -> bytes:  # noqa: A002
     """An error frame; `retry_after` in seconds, rounded up to a hundredth so that waiting it is enough."""
-    wait = None if retry_after is None else round(retry_after + 0.005, 2)
-    return encode({"type": "error", "code": code, "error": sentence, "id": id, "limit": limit, "retry_after": wait})
+    return encode({"type": "error", "id": id, "room": room, **fields.error(denied)})
+
+
+def typing(room: RoomId, users: Sequence[str]) -> bytes:
+    """Who is writing, for chat.v1."""
+    return encode({"type": "typing", "room": room, "users": list(users)})

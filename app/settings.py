@@ -153,6 +153,20 @@ class Settings(BaseSettings):
     """Posts in one room, sustained."""
     posts_per_room_burst: int = Field(50, ge=1)
     """Posts in one room at once."""
+    posts_per_room_max_per_second: float = Field(200.0, gt=0)
+    """The highest rate that a room's owner may set, where `posts_per_room_per_second` is not higher."""
+    slow_mode_max_seconds: float = Field(3600.0, ge=0)
+    """The longest slow mode that a room's owner may set."""
+    changes_per_user_per_second: float = Field(2.0, gt=0)
+    """Changes of rooms (create, invite, kick, delete and so on) by one user, sustained."""
+    changes_per_user_burst: int = Field(20, ge=1)
+    """Changes of rooms by one user at once."""
+    reads_per_user_per_second: float = Field(10.0, gt=0)
+    """Joins, pages of history and lists asked for by one user, sustained."""
+    reads_per_user_burst: int = Field(150, ge=1)
+    """The same at once: enough to join `rooms_per_user` rooms from two devices."""
+    rooms_per_user: int = Field(64, ge=1, le=1000)
+    """Rooms that one user may be a member of."""
     bytes_per_user_per_second: float = Field(16_384.0, gt=0)
     """Bytes of text frames of one user, sustained."""
     bytes_per_user_burst: int = Field(65_536, ge=1)
@@ -187,6 +201,12 @@ class Settings(BaseSettings):
     """Most posts in one transaction."""
     store_timeout_seconds: float = Field(5.0, gt=0)
     """Longest wait for the store; then the outcome counts as unknown."""
+    retention_seconds: float = Field(30 * 86_400.0, ge=1)
+    """Events older than this are deleted."""
+    retention_events: int = Field(10_000, ge=1)
+    """Newest events of a room that are kept."""
+    retention_every_seconds: float = Field(60.0, gt=0)
+    """Time between two sweeps by retention; what a sweep takes out of reach, the next one deletes."""
     notices_max_members: int = Field(100, ge=0)
     """Join and leave notices are left out in rooms with more live members than this."""
     notices_resume_seconds: float = Field(30.0, ge=0)

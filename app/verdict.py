@@ -1,7 +1,7 @@
-"""Every way in which a handshake can be refused and a connection closed, on one screen.
+"""Every way in which a handshake can be refused, a frame answered with an error and a connection closed.
 
-A refusal is a value, never an exception. The metrics' `reason` and `code` labels, the problem bodies, the close frames
-and docs/reasons.md all come from the two tables here.
+A refusal is a value, never an exception. The metrics' `reason` and `code` labels, the problem bodies, the error and
+close frames and docs/reasons.md all come from the three tables here.
 """
 
 from __future__ import annotations
@@ -89,6 +89,81 @@ class Refusal:
     reason: Reason
     retry_after: float | None = None
     """Seconds to wait; None where waiting does not help."""
+
+
+class ErrorCode(StrEnum):
+    """The `code` of an error frame and the `reason` of the same refusal over HTTP: what a program can act on."""
+
+    INVALID = "invalid"
+    BLANK = "blank"
+    TOO_LONG = "too_long"
+    RATE_LIMITED = "rate_limited"
+    BUSY = "busy"
+    ROOM_UNKNOWN = "room_unknown"
+    ROOM_FULL = "room_full"
+    ROOM_ARCHIVED = "room_archived"
+    NOT_JOINED = "not_joined"
+    REMOVED = "removed"
+    FORBIDDEN = "forbidden"
+    BANNED = "banned"
+    MUTED = "muted"
+    TOO_MANY_ROOMS = "too_many_rooms"
+    LAST_OWNER = "last_owner"
+    USER_UNKNOWN = "user_unknown"
+    MEMBER_UNKNOWN = "member_unknown"
+    EVENT_UNKNOWN = "event_unknown"
+    UNCHANGED = "unchanged"
+    TOKEN_INVALID = "token_invalid"  # noqa: S105
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    TOKEN_REUSED = "token_reused"  # noqa: S105
+
+
+ERRORS: Final[dict[ErrorCode, Meaning]] = {
+    ErrorCode.INVALID: Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "That is not valid."),
+    ErrorCode.BLANK: Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "Message cannot be empty"),
+    ErrorCode.TOO_LONG: Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "Message too long"),
+    ErrorCode.RATE_LIMITED: Meaning(
+        HTTPStatus.TOO_MANY_REQUESTS, "Rate limit exceeded. Please wait before sending more messages."
+    ),
+    ErrorCode.BUSY: Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "That could not be stored now. Send it again, same id."),
+    ErrorCode.ROOM_UNKNOWN: Meaning(HTTPStatus.NOT_FOUND, "There is no such room."),
+    ErrorCode.ROOM_FULL: Meaning(HTTPStatus.TOO_MANY_REQUESTS, "The room is full."),
+    ErrorCode.ROOM_ARCHIVED: Meaning(HTTPStatus.CONFLICT, "The room is archived: it can be read, not changed."),
+    ErrorCode.NOT_JOINED: Meaning(HTTPStatus.CONFLICT, "Join the room first."),
+    ErrorCode.REMOVED: Meaning(HTTPStatus.FORBIDDEN, "You are not in the room any more."),
+    ErrorCode.FORBIDDEN: Meaning(HTTPStatus.FORBIDDEN, "Your role in the room does not allow that."),
+    ErrorCode.BANNED: Meaning(HTTPStatus.FORBIDDEN, "You are banned from the room."),
+    ErrorCode.MUTED: Meaning(HTTPStatus.FORBIDDEN, "You are muted in the room."),
+    ErrorCode.TOO_MANY_ROOMS: Meaning(HTTPStatus.CONFLICT, "You are in as many rooms as one can be. Leave one first."),
+    ErrorCode.LAST_OWNER: Meaning(HTTPStatus.CONFLICT, "The room needs an owner: make somebody else one first."),
+    ErrorCode.USER_UNKNOWN: Meaning(HTTPStatus.NOT_FOUND, "There is no such user."),
+    ErrorCode.MEMBER_UNKNOWN: Meaning(HTTPStatus.NOT_FOUND, "That user is not in the room."),
+    ErrorCode.EVENT_UNKNOWN: Meaning(HTTPStatus.NOT_FOUND, "There is no such message of yours here."),
+    ErrorCode.UNCHANGED: Meaning(HTTPStatus.CONFLICT, "That is so already."),
+    ErrorCode.TOKEN_INVALID: Meaning(HTTPStatus.UNAUTHORIZED, "The token cannot replace this connection's credential."),
+    ErrorCode.TOKEN_EXPIRED: Meaning(HTTPStatus.UNAUTHORIZED, "The token has expired."),
+    ErrorCode.TOKEN_REVOKED: Meaning(HTTPStatus.UNAUTHORIZED, "The token was revoked."),
+    ErrorCode.TOKEN_REUSED: Meaning(HTTPStatus.UNAUTHORIZED, "The ticket was used before."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """One refused verb."""
+
+    code: ErrorCode
+    retry_after: float | None = None
+    """Seconds after which the same verb may pass; None where waiting does not help."""
+    limit: str | None = None
+    """The limit that was reached."""
+    sentence: str = ""
+    """What a person should read where the table's sentence says too little."""
+
+    @property
+    def text(self) -> str:
+        """The sentence for a person."""
+        return self.sentence or ERRORS[self.code].text
 
 
 class CloseCode(IntEnum):
