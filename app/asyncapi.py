@@ -7,9 +7,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.frames import CLIENT_FRAMES, SERVER_FRAMES, TutorialMessage, TutorialPost
+from app.frames import SERVER_FRAMES, TutorialMessage
 from app.protocol import SUBPROTOCOL
-from app.verdict import CLOSES, REASONS
+from app.verbs import CLIENT_FRAMES, TutorialPost
+from app.verdict import CLOSES, ERRORS, REASONS
 
 _CLIENT: Final[tuple[type[BaseModel], ...]] = (*CLIENT_FRAMES, TutorialPost)
 _SERVER: Final[tuple[type[BaseModel], ...]] = (*SERVER_FRAMES, TutorialMessage)
@@ -67,5 +68,9 @@ def _message(model: type) -> dict[str, Any]:
 
 def _description() -> str:
     refusals = "\n".join(f"- {meaning.status.value} `{reason}`: {meaning.text}" for reason, meaning in REASONS.items())
+    errors = "\n".join(f"- `{code}`: {meaning.text}" for code, meaning in ERRORS.items())
     closes = "\n".join(f"- {code.value} `{word}`: {text}" for code, (word, text) in CLOSES.items())
-    return f"Refusals of the handshake (problem+json):\n\n{refusals}\n\nClose codes:\n\n{closes}\n"
+    return (
+        f"Refusals of the handshake (problem+json):\n\n{refusals}\n\n"
+        f"Codes of error frames:\n\n{errors}\n\nClose codes:\n\n{closes}\n"
+    )

@@ -17,6 +17,7 @@ from app.broker import Broker
 from app.broker_memory import MemoryBroker
 from app.chat import Chat
 from app.drain import Drain
+from app.entrance import RECOVERIES, Entrance
 from app.handshake import Doorman
 from app.hub import Hub
 from app.keys import open_keys
@@ -29,6 +30,8 @@ from app.notices import Notices
 from app.presence import Caps, Presence
 from app.presence_memory import MemoryPresence
 from app.protocol import Invalid
+from app.repair import Repair
+from app.rooms import CHANGES, Rooms
 from app.settings import Settings
 from app.store import Store, StoreDown
 from app.store_database import database_path
@@ -59,6 +62,7 @@ class Backends:
     notices: Notices
     drain: Drain
     doorman: Doorman
+    rooms: Rooms
     chat: Chat
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -72,6 +76,17 @@ class Backends:
         while True:
             await asyncio.sleep(_TICK)
             await self._attempt(self._tick)
+
+    async def retain(self) -> None:
+        """Now and then, a failing store permitting: delete what is older than the retention."""
+        while True:
+            await asyncio.sleep(self.settings.retention_every_seconds)
+            await self._attempt(self._retain)
+
+    async def _retain(self) -> None:
+        """Step by step, each short enough for the posts that wait behind it."""
+        while await self.store.retain(time.time(), self.settings.retention_seconds, self.settings.retention_events):
+            pass
 
     async def tend(self) -> None:
         """Every second, a failing store permitting: ask whether it answers, say who was seen, sweep now and then."""
@@ -102,6 +117,7 @@ class Backends:
             await self.store.ping_write()
             self.batch.failed = False
         self.metrics.degraded.labels("store").set(0)
+        await self.rooms.store_marks()
         # Often enough that no session idles out under a live socket.
         if ticks % max(1, min(_TOUCH_TICKS, int(self.settings.session_idle_seconds / 4))) == 0:
             await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], time.time())
@@ -127,21 +143,26 @@ def build(settings: Settings) -> Backends:
         )
     )
     broker = MemoryBroker()
-    hub = Hub(metrics)
-    broker.subscribe(hub.deliver, hub.revoke, hub.notify)
+    hub = Hub(metrics, Rate(settings.posts_per_room_per_second, settings.posts_per_room_burst))
+    broker.subscribe(hub.deliver, hub.revoke, hub.notify, hub.typing)
     auth = Auth(settings, store, open_keys(settings))
     batch = Batch(store, broker.publish, metrics, settings.batch_posts, settings.queued_posts)
     notices = Notices(
         broker.notify,
+        broker.typing,
         lambda room: _live_members(hub, room),
         settings.notices_max_members,
         settings.notices_resume_seconds,
     )
     drain = Drain(hub, batch, metrics, settings.drain_seconds)
     doorman = Doorman(settings, auth, limiter, presence, drain, metrics)
-    chat = Chat(settings, auth, store, limiter, presence, broker, hub, batch, notices, metrics)
+    rooms = Rooms(settings, store, limiter, presence, broker, batch, notices, metrics)
+    repair = Repair(store, hub, settings.store_timeout_seconds)
+    entrance = Entrance(store, hub, rooms, repair, presence, notices, metrics, settings.rooms_per_user)
+    chat = Chat(settings, auth, limiter, presence, broker, hub, batch, notices, rooms, entrance, metrics)
+    hub.removed, hub.lost = chat.removed, repair.begin
     return Backends(
-        settings, store, limiter, presence, broker, auth, metrics, hub, batch, notices, drain, doorman, chat
+        settings, store, limiter, presence, broker, auth, metrics, hub, batch, notices, drain, doorman, rooms, chat
     )
 
 
@@ -154,7 +175,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
     await asyncio.to_thread(lock.acquire)
     try:
         await backends.store.open()
-        clocks = [asyncio.create_task(clock) for clock in (backends.tick(), backends.tend())]
+        clocks = [asyncio.create_task(clock) for clock in (backends.tick(), backends.tend(), backends.retain())]
         try:
             yield
         finally:
@@ -192,6 +213,10 @@ def _metrics() -> Metrics:
         metrics.messages_throttled.labels(limit)
     for invalid in Invalid:
         metrics.messages_invalid.labels(invalid)
+    for outcome in RECOVERIES:
+        metrics.recoveries.labels(outcome)
+    for action in CHANGES:
+        metrics.changes.labels(action, "stored")
     for outcome in ("accepted", "repeated", "throttled", "invalid", "refused"):
         metrics.messages.labels(outcome)
     for code in CloseCode:

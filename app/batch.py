@@ -1,4 +1,4 @@
-"""Group commit: while one batch of posts is being stored, the next one gathers. No timer, no delay when idle."""
+"""Group commit: while one batch of writes is being stored, the next one gathers. No timer, no delay when idle."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from app.metrics import Metrics
-from app.model import Event, Post, Stored
+from app.model import Change, Event, Post, Stored
 from app.store import Store
+from app.verdict import Denied
 
 _log = logging.getLogger("portcullis.batch")
 
-Answered = Callable[[Stored | None], None]
-"""Called once a post is durably stored, or with None when that is not known: it may or may not have been."""
+Write = Post | Change
+Answered = Callable[[Stored | Denied | None], None]
+"""Called once a write is durably stored or denied, or with None when that is not known: it may or may not have been."""
 
 
 class Batch:
-    """The only writer of posts in this process. At most `queued` posts wait; at most `size` go in one transaction."""
+    """The only writer of events in this process, so that they are published in the order of their offsets.
+
+    At most `queued` writes wait; at most `size` go in one transaction.
+    """
 
     def __init__(
         self,
@@ -33,16 +38,16 @@ class Batch:
         self._metrics = metrics
         self._size = size
         self._queued = queued
-        self._waiting: deque[tuple[Post, Answered]] = deque()
+        self._waiting: deque[tuple[Write, Answered]] = deque()
         self._running: asyncio.Task[None] | None = None
         self.failed = False
         """Whether the last transaction failed."""
 
-    def put(self, post: Post, answered: Answered) -> bool:
-        """Store a post soon; False, and nothing kept, when too many wait already."""
+    def put(self, write: Write, answered: Answered) -> bool:
+        """Store it soon; False, and nothing kept, when too many wait already."""
         if len(self._waiting) >= self._queued:
             return False
-        self._waiting.append((post, answered))
+        self._waiting.append((write, answered))
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
         return True
@@ -63,22 +68,31 @@ class Batch:
         finally:
             self._running = None
 
-    async def _commit(self, entries: list[tuple[Post, Answered]]) -> None:
+    async def _commit(self, entries: list[tuple[Write, Answered]]) -> None:
         try:
-            stored = await self._store.append([post for post, _ in entries])
+            stored = await self._store.append([write for write, _ in entries])
         except Exception:  # whatever it was, the outcome is unknown and nobody may be left waiting
             self._fail(entries)
             return
         self.failed = False
         self._metrics.degraded.labels("store").set(0)
-        for (_, answered), item in zip(entries, stored, strict=True):
-            _answer(answered, item)
-        try:
-            await self._publish([item.event for item in stored if not item.repeated])
-        except Exception:  # the posts are stored and acked; those behind them must be, too
-            _log.error("posts_not_published", extra={"posts": len(stored)}, exc_info=True)
+        answers = [(write, answered, item) for (write, answered), item in zip(entries, stored, strict=True)]
+        for write, answered, item in answers:
+            if isinstance(write, Post):
+                _answer(answered, item)
+        await self._deliver([item.event for item in stored if isinstance(item, Stored) and not item.repeated])
+        # Who removed somebody is told so only once nothing more can be on its way to them.
+        for write, answered, item in answers:
+            if isinstance(write, Change):
+                _answer(answered, item)
 
-    def _fail(self, entries: list[tuple[Post, Answered]]) -> None:
+    async def _deliver(self, events: list[Event]) -> None:
+        try:
+            await self._publish(events)
+        except Exception:  # they are stored and acked; those behind them must be, too
+            _log.error("events_not_published", extra={"events": len(events)}, exc_info=True)
+
+    def _fail(self, entries: list[tuple[Write, Answered]]) -> None:
         self.failed = True
         self._metrics.store_errors.labels("append").inc()
         self._metrics.degraded.labels("store").set(1)
@@ -87,7 +101,7 @@ class Batch:
             _answer(answered, None)
 
 
-def _answer(answered: Answered, stored: Stored | None) -> None:
+def _answer(answered: Answered, stored: Stored | Denied | None) -> None:
     """One connection's failure is not the batch's."""
     try:
         answered(stored)

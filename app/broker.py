@@ -15,11 +15,16 @@ RevocationReceived = Callable[[Revocation], None]
 NoticeReceived = Callable[[RoomId, Sequence[UserName], Sequence[UserName]], None]
 """Called with the users that joined and that left a room."""
 
+TypingReceived = Callable[[RoomId, Sequence[UserName]], None]
+"""Called with the users that are writing in a room."""
+
 
 class Broker(Protocol):
     """Delivery is at most once and may lag or drop: the store is the truth that gaps are repaired from."""
 
-    def subscribe(self, events: EventsReceived, revocation: RevocationReceived, notice: NoticeReceived) -> None:
+    def subscribe(
+        self, events: EventsReceived, revocation: RevocationReceived, notice: NoticeReceived, typing: TypingReceived
+    ) -> None:
         """Name the callbacks, once, before anything is published."""
         ...
 
@@ -33,4 +38,8 @@ class Broker(Protocol):
 
     async def notify(self, room: RoomId, joined: Sequence[UserName], left: Sequence[UserName]) -> None:
         """Send ephemeral join and leave notices."""
+        ...
+
+    async def typing(self, room: RoomId, users: Sequence[UserName]) -> None:
+        """Send who is writing: ephemeral, too."""
         ...

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
 from typing import Final, assert_never
 
-from app import frames, protocol
+from app import protocol, verbs
 from app.auth import Auth
 from app.batch import Batch
 from app.broker import Broker
 from app.connection import Connection
-from app.verdict import ErrorCode
-from app.hub import Hub, LiveRoom
+from app.entrance import Entrance
+from app.hub import Hub
 from app.limiter import Charge, Limit, Limiter, Rate, Throttle
+from app.live_room import LiveRoom
 from app.metrics import Metrics
 from app.model import DEFAULT_ROOM, Post, Revocation, RevocationKind, RoomId, Stored
 from app.notices import Notices
 from app.presence import Presence
 from app.protocol import Invalid, Malformed, Profile
+from app.roles import Action, Role, judge
+from app.rooms import Asked, Rooms
 from app.settings import Settings
-from app.store import Store, StoreDown
-from app.verdict import CloseCode, Reason
+from app.store import StoreDown
+from app.verdict import CloseCode, Denied, ErrorCode, Reason
 
 _security = logging.getLogger("portcullis.security")
 _RETRY_STORE: Final = 1.0
-_RETRY_FULL: Final = 5.0
-_THROTTLED: Final = "Rate limit exceeded. Please wait before sending more messages."
+_NOT_STORED: Final = Denied(
+    ErrorCode.BUSY, _RETRY_STORE, sentence="The message could not be stored now. Send it again with the same id."
+)
+_INTO_DEFAULT: Final = verbs.Join(type="join", room=DEFAULT_ROOM)
 _REFRESH: Final = {
     Reason.TOKEN_INVALID: ErrorCode.TOKEN_INVALID,
     Reason.TOKEN_EXPIRED: ErrorCode.TOKEN_EXPIRED,
@@ -44,32 +50,34 @@ class Chat:
         self,
         settings: Settings,
         auth: Auth,
-        store: Store,
         limiter: Limiter,
         presence: Presence,
         broker: Broker,
         hub: Hub,
         batch: Batch,
         notices: Notices,
+        rooms: Rooms,
+        entrance: Entrance,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._auth = auth
-        self._store = store
         self._limiter = limiter
         self._presence = presence
         self._broker = broker
         self._hub = hub
         self._batch = batch
         self._notices = notices
+        self._rooms = rooms
+        self._entrance = entrance
         self._metrics = metrics
+        self._leaving: set[asyncio.Task[None]] = set()
         self._bytes_rate = Rate(settings.bytes_per_user_per_second, settings.bytes_per_user_burst)
-        self._user_rate = Rate(settings.posts_per_user_per_second, settings.posts_per_user_burst)
-        self._room_rate = Rate(settings.posts_per_room_per_second, settings.posts_per_room_burst)
+        self._reads_rate = Rate(settings.reads_per_user_per_second, settings.reads_per_user_burst)
 
     async def welcome(self, connection: Connection) -> None:
         """Right after the accept: the tutorial profile is in the default room without asking."""
-        if connection.profile is Profile.TUTORIAL and not await self._enter(connection, DEFAULT_ROOM, None):
+        if connection.profile is Profile.TUTORIAL and not await self._enter(connection, _INTO_DEFAULT):
             connection.close(CloseCode.TRY_LATER)
 
     async def goodbye(self, connection: Connection, *, said_so: bool) -> None:
@@ -87,26 +95,90 @@ class Chat:
             return await self._throttle(connection, None, Throttle(Limit.FRAMES_PER_CONNECTION, wait))
         size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
         verb = protocol.parse(text, connection.profile, self._settings.message_characters)
-        if isinstance(verb, frames.Post):
-            return await self._post(connection, verb, size)
-        spent = Charge(Limit.BYTES_PER_USER, connection.identity.user, self._bytes_rate, size)
-        throttle = await self._limiter.hit([spent])
+        match verb:
+            case verbs.Post():
+                await self._post(connection, verb, size)
+            case Malformed() | verbs.Refresh() | verbs.Ping():
+                await self._own(connection, verb, size)
+            case verbs.Join():
+                if not await self._spent(connection, verb, size):
+                    await self._enter(connection, verb)
+            case verbs.Leave():
+                await self._leave(connection, verb, size)
+            case verbs.Typing() | verbs.Read():
+                await self._show(connection, verb, size)
+            case _:
+                await self._act(connection, verb, size)
+        return None
+
+    async def _own(self, connection: Connection, verb: Malformed | verbs.Refresh | verbs.Ping, size: int) -> None:
+        """What concerns the connection and no room costs its bytes."""
+        throttle = await self._limiter.hit([self._bytes(connection, size)])
         if throttle is not None:
             return await self._throttle(connection, verb.id, throttle)
         match verb:
             case Malformed():
                 self._refuse(connection, verb)
-            case frames.Join():
-                await self._enter(connection, RoomId(verb.room), verb.id)
-            case frames.Leave():
-                await self._leave(connection, verb)
-            case frames.Refresh():
+            case verbs.Refresh():
                 await self._refresh(connection, verb)
-            case frames.Ping():
+            case verbs.Ping():
                 connection.send(protocol.ack(verb.id))
             case _:
                 assert_never(verb)
         return None
+
+    async def _act(self, connection: Connection, verb: Asked, size: int) -> None:
+        """Have a room's verb carried out and answer with its ack, its page, or the reason why not."""
+        try:
+            answer = await self._rooms.act(connection.identity.user, verb, size)
+        except StoreDown:
+            answer = Denied(ErrorCode.BUSY, _RETRY_STORE)
+        match answer:
+            case Denied(code=ErrorCode.RATE_LIMITED):
+                throttle = Throttle(Limit(answer.limit or ""), answer.retry_after or 0.0)
+                await self._throttle(connection, verb.id, throttle)
+            case Denied():
+                connection.send(protocol.error(answer, verb.id, getattr(verb, "room", None)))
+            case Stored():
+                connection.send(protocol.ack(verb.id, answer.event.room, answer.event.offset))
+            case dict():
+                connection.send(protocol.encode({"type": verb.type, "id": verb.id, **answer}))
+
+    async def _show(self, connection: Connection, verb: verbs.Typing | verbs.Read, size: int) -> None:
+        """Typing and reading concern live members only, and are not answered unless an id asks for it."""
+        if await self._spent(connection, verb, size):
+            return
+        room = self._live(connection, verb.room)
+        denied = room if isinstance(room, Denied) else self._barred(connection, room, Action(verb.type))
+        if denied is not None:
+            connection.send(protocol.error(denied, verb.id, verb.room))
+            return
+        if isinstance(verb, verbs.Read):
+            self._rooms.mark(connection.identity.user, verb)
+        else:
+            self._notices.typing(RoomId(verb.room), connection.identity.user)
+        if verb.id is not None:
+            connection.send(protocol.ack(verb.id, verb.room))
+
+    async def _spent(self, connection: Connection, verb: verbs.InRoom, size: int) -> bool:
+        """Whether a verb that reads was one too many; it is answered then."""
+        reads = Charge(Limit.READS_PER_USER, connection.identity.user, self._reads_rate)
+        throttle = await self._limiter.hit([self._bytes(connection, size), reads])
+        if throttle is not None:
+            await self._throttle(connection, verb.id, throttle)
+        return throttle is not None
+
+    def _bytes(self, connection: Connection, size: int) -> Charge:
+        return Charge(Limit.BYTES_PER_USER, connection.identity.user, self._bytes_rate, size)
+
+    def _live(self, connection: Connection, room: str) -> LiveRoom | Denied:
+        room_id = RoomId(room)
+        return self._hub.rooms[room_id] if room_id in connection.rooms else Denied(ErrorCode.NOT_JOINED)
+
+    def _barred(self, connection: Connection, room: LiveRoom, action: Action) -> Denied | None:
+        """Why a live member may not do it."""
+        member = room.users[connection.identity.user]
+        return judge(member.role, action, time.time(), archived=room.archived, muted_until=member.muted_until)
 
     def handle_binary(self, connection: Connection) -> None:
         """Answer a binary frame: nobody here speaks binary."""
@@ -117,116 +189,96 @@ class Chat:
         """Count a ping, a pong or a fragment over the rate that a connection may send frames at."""
         await self._throttle(connection, None, Throttle(Limit.FRAMES_PER_CONNECTION, 1.0), answer=False)
 
-    async def _post(self, connection: Connection, verb: frames.Post, size: int) -> None:
+    async def _post(self, connection: Connection, verb: verbs.Post, size: int) -> None:
         received = time.perf_counter()
-        room_id, user = RoomId(verb.room), connection.identity.user
-        if room_id not in connection.rooms:
-            self._metrics.messages.labels("refused").inc()
-            return self._error(connection, ErrorCode.NOT_JOINED, "Join the room first.", verb.id)
+        room = self._live(connection, verb.room)
+        denied = room if isinstance(room, Denied) else self._barred(connection, room, Action.POST)
+        if isinstance(room, Denied) or denied is not None:
+            return self._answer(connection, verb.id, received, denied)
+        user = connection.identity.user
         if connection.unacked >= self._settings.unacked_posts_per_connection:
             throttle: Throttle | None = Throttle(Limit.UNACKED_POSTS, _RETRY_STORE)
         else:
-            throttle = await self._limiter.hit(
-                (
-                    Charge(Limit.POSTS_PER_USER, user, self._user_rate),
-                    Charge(Limit.BYTES_PER_USER, user, self._bytes_rate, size),
-                    Charge(Limit.POSTS_PER_ROOM, room_id, self._room_rate),
-                )
-            )
+            slow = room.slow if room.users[user].role is Role.MEMBER else None
+            throttle = await self._limiter.hit(self._rooms.post_charges(user, room.id, room.rate, slow, size))
         if throttle is not None:
             self._metrics.messages.labels("throttled").inc()
             return await self._throttle(connection, verb.id, throttle)
-        post = Post(room_id, user, verb.message, verb.id)
         connection.unacked += 1
-        if not self._batch.put(post, partial(self._answer, connection, verb.id, received)):
-            self._answer(connection, verb.id, received, None)
+        post = Post(room.id, user, verb.message, verb.id, room.access)
+        if not self._batch.put(post, partial(self._acknowledge, connection, verb.id, received)):
+            self._acknowledge(connection, verb.id, received, None)
         return None
 
-    def _answer(self, connection: Connection, client_id: str | None, received: float, stored: Stored | None) -> None:
-        """The store's word on a post; an unknown outcome is never an ack."""
+    def _acknowledge(
+        self, connection: Connection, client_id: str | None, received: float, stored: Stored | Denied | None
+    ) -> None:
         connection.unacked -= 1
-        if stored is None:
+        self._answer(connection, client_id, received, stored)
+
+    def _answer(
+        self, connection: Connection, client_id: str | None, received: float, stored: Stored | Denied | None
+    ) -> None:
+        """The store's word on a post; an unknown outcome is never an ack."""
+        if not isinstance(stored, Stored):
             self._metrics.messages.labels("refused").inc()
-            sentence = "The message could not be stored now. Send it again with the same id."
-            return self._error(connection, ErrorCode.BUSY, sentence, client_id, retry_after=_RETRY_STORE)
+            connection.send(protocol.error(stored or _NOT_STORED, client_id))
+            return
         self._metrics.messages.labels("repeated" if stored.repeated else "accepted").inc()
         self._metrics.ack_seconds.observe(time.perf_counter() - received)
         connection.posts += 1
         if client_id is not None or connection.profile is Profile.CHAT_V1:
             connection.send(protocol.ack(client_id, stored.event.room, stored.event.offset))
-        return None
 
-    async def _enter(self, connection: Connection, room_id: RoomId, client_id: str | None) -> bool:
+    async def _enter(self, connection: Connection, verb: verbs.Join) -> bool:
         try:
-            room = await self._live_room(room_id)
+            denied = await self._entrance.enter(connection, verb)
         except StoreDown:
-            sentence = "The room cannot be read now. Join again."
-            self._error(connection, ErrorCode.BUSY, sentence, client_id, retry_after=_RETRY_STORE)
-            return False
-        if room is None:
-            self._error(connection, ErrorCode.ROOM_UNKNOWN, "There is no such room.", client_id)
-            return False
-        if not await self._presence.enter(room_id, connection.id):
+            denied = Denied(ErrorCode.BUSY, _RETRY_STORE, sentence="The room cannot be read now. Join again.")
+        if denied is None:
+            return True
+        if denied.code is ErrorCode.ROOM_FULL:
             self._metrics.messages_throttled.labels(Limit.MEMBERS_PER_ROOM).inc()
-            self._error(
-                connection, ErrorCode.ROOM_FULL, "The room is full.", client_id, Limit.MEMBERS_PER_ROOM, _RETRY_FULL
-            )
-            return False
-        if room_id not in connection.rooms and self._hub.join(connection, room):
-            self._notices.came(room_id, connection.identity.user)
-        if connection.profile is Profile.CHAT_V1:
-            self._joined(connection, room, client_id)
-        return True
+        connection.send(protocol.error(denied, verb.id, verb.room))
+        return False
 
-    def _joined(self, connection: Connection, room: LiveRoom, client_id: str | None) -> None:
-        connection.send(
-            protocol.encode(
-                {
-                    "type": "joined",
-                    "room": room.id,
-                    "offset": room.offset,
-                    "epoch": room.epoch,
-                    "recovered": False,
-                    "role": "member",
-                    "id": client_id,
-                }
-            )
-        )
-
-    async def _live_room(self, room_id: RoomId) -> LiveRoom | None:
-        room = self._hub.rooms.get(room_id)
-        if room is None:
-            state = await self._store.room(room_id)
-            if state is not None:
-                room = self._hub.rooms.setdefault(room_id, LiveRoom(state))
-        return room
-
-    async def _leave(self, connection: Connection, verb: frames.Leave) -> None:
-        room_id = RoomId(verb.room)
-        if room_id not in connection.rooms:
-            return self._error(connection, ErrorCode.NOT_JOINED, "The room is not joined.", verb.id)
-        self._exit(connection, self._hub.rooms[room_id], said_so=True)
-        await self._presence.leave(room_id, connection.id)
-        connection.send(protocol.ack(verb.id, room_id))
+    async def _leave(self, connection: Connection, verb: verbs.Leave, size: int) -> None:
+        """Give up the membership; of the default room everybody is a member, so only this connection leaves it."""
+        if verb.room != DEFAULT_ROOM:
+            return await self._act(connection, verb, size)
+        if DEFAULT_ROOM not in connection.rooms:
+            connection.send(protocol.error(Denied(ErrorCode.NOT_JOINED), verb.id))
+            return None
+        self._exit(connection, self._hub.rooms[DEFAULT_ROOM], said_so=True)
+        await self._presence.leave(DEFAULT_ROOM, connection.id)
+        connection.send(protocol.ack(verb.id, DEFAULT_ROOM))
         return None
 
     def _exit(self, connection: Connection, room: LiveRoom, *, said_so: bool) -> None:
         if self._hub.leave(connection, room):
             self._notices.went(room.id, connection.identity.user, said_so=said_so)
 
-    async def _refresh(self, connection: Connection, verb: frames.Refresh) -> None:
+    def removed(self, connection: Connection, room: LiveRoom) -> None:
+        """An event took the connection out of the room: give its place back (`Hub.removed`)."""
+        if connection.identity.user not in room.users:
+            self._notices.went(room.id, connection.identity.user, said_so=True)
+        leaving = asyncio.get_running_loop().create_task(self._presence.leave(room.id, connection.id))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _refresh(self, connection: Connection, verb: verbs.Refresh) -> None:
         try:
             answer = await self._auth.refresh(connection.identity, verb.token, connection.address.limited)
         except StoreDown:
-            sentence = "The token cannot be checked now. Send it again."
-            return self._error(connection, ErrorCode.BUSY, sentence, verb.id, retry_after=_RETRY_STORE)
+            answer = Reason.BACKEND_DOWN
         if isinstance(answer, Reason):
-            sentence = "The token cannot replace this connection's credential."
-            return self._error(connection, _REFRESH.get(answer, ErrorCode.TOKEN_REVOKED), sentence, verb.id)
+            code = _REFRESH.get(answer, ErrorCode.TOKEN_REVOKED)
+            wait = _RETRY_STORE if code is ErrorCode.BUSY else None
+            connection.send(protocol.error(Denied(code, wait), verb.id))
+            return
         connection.identity = answer
         connection.noticed_expiry = False
         connection.send(protocol.ack(verb.id, expires_at=answer.expires_at))
-        return None
 
     def _refuse(self, connection: Connection, malformed: Malformed) -> None:
         self._metrics.messages_invalid.labels(malformed.reason).inc()
@@ -234,7 +286,7 @@ class Chat:
         if connection.malformed.hit(time.monotonic()) > 0:
             connection.close(CloseCode.MALFORMED)
         else:
-            self._error(connection, malformed.code, malformed.error, malformed.id)
+            connection.send(protocol.error(Denied(malformed.code, sentence=malformed.error), malformed.id))
 
     async def _throttle(
         self, connection: Connection, client_id: str | None, throttle: Throttle, *, answer: bool = True
@@ -245,20 +297,10 @@ class Chat:
         connection.throttled += 1
         self._metrics.messages_throttled.labels(throttle.limit).inc()
         if answer:
-            self._error(connection, ErrorCode.RATE_LIMITED, _THROTTLED, client_id, throttle.limit, throttle.retry_after)
+            denied = Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
+            connection.send(protocol.error(denied, client_id))
         user = connection.identity.user
         seconds = await self._limiter.strike(user)
         if seconds > 0:
             _security.warning("user_cooled_down", extra={"user": user, "seconds": seconds})
             await self._broker.revoke(Revocation(RevocationKind.USER, user, "flood"))
-
-    def _error(
-        self,
-        connection: Connection,
-        code: ErrorCode,
-        sentence: str,
-        client_id: str | None,
-        limit: Limit | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        connection.send(protocol.error(code, sentence, client_id, limit, retry_after))

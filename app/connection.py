@@ -29,6 +29,10 @@ class Wire(Protocol):
         """Bytes written that the kernel has not taken yet."""
         ...
 
+    async def drained(self) -> bool:
+        """Wait until the reader has taken most of what was written; False when it is gone."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and give the peer a moment to answer it. Harmless when repeated."""
         ...
@@ -99,6 +103,10 @@ class Connection:
             self._metrics.outbox_dropped.inc()
         else:
             self._wire.write(data)
+
+    async def drained(self) -> bool:
+        """Wait for the reader: a replay may be larger than any outbox. False when there is none any more."""
+        return await self._wire.drained() and self.close_code is None
 
     @property
     def waiting(self) -> int:

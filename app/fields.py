@@ -1,4 +1,4 @@
-"""What the server says about events, rooms and members, as fields of JSON objects: alike on the socket and over HTTP."""
+"""What the server says about events, rooms and members, as JSON objects: alike on the socket and over HTTP."""
 
 from __future__ import annotations
 

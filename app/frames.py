@@ -1,11 +1,13 @@
-"""What the server says on the socket, as models: they describe its frames in the AsyncAPI document, and tests hold every
-frame that is sent against them."""
+"""What the server says on the socket, as models: they describe its frames in the AsyncAPI document.
+
+Tests hold every frame that is sent against them.
+"""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field, SerializeAsAny
+from pydantic import BaseModel, Field
 
 from app.roles import Role
 from app.verbs import ClientId, Frame, Room
@@ -51,9 +53,7 @@ class MemberChanged(Event):
     """Who is in the room, and as what, changed. `left`, `kicked`, `banned` and `declined` end a membership."""
 
     type: Literal["member"] = "member"
-    change: Literal[
-        "joined", "left", "declined", "invited", "kicked", "banned", "unbanned", "muted", "unmuted", "role"
-    ]
+    change: Literal["joined", "left", "declined", "invited", "kicked", "banned", "unbanned", "muted", "unmuted", "role"]
     user: str
     role: Role | None = None
     until: float | None = Field(None, description="Unix seconds; left out for a ban or mute without an end.")
@@ -149,6 +149,9 @@ class Membership(Frame):
     sender: str
 
 
+EventFrame = Message | Edited | Deleted | MemberChanged | RoomChanged
+
+
 class HistoryPage(Frame):
     """Events in offset order; `more` says whether the history goes on in the asked direction."""
 
@@ -156,7 +159,7 @@ class HistoryPage(Frame):
     id: ClientId | None = None
     room: Room
     epoch: str
-    events: list[SerializeAsAny[Message | Edited | Deleted | MemberChanged | RoomChanged]]
+    events: list[EventFrame]
     more: bool
 
 

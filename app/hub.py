@@ -6,96 +6,139 @@ One event is encoded and framed once, then written to each recipient: no task, q
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 
 from app import protocol
 from app.connection import Connection
+from app.limiter import Rate
+from app.live_room import LiveRoom, in_runs, removed_by
 from app.metrics import Metrics
-from app.model import ConnectionId, Event, Identity, Offset, Revocation, RevocationKind, RoomId, RoomState, UserName
+from app.model import ConnectionId, Event, EventKind, Identity, Revocation, RevocationKind, RoomId, RoomState, UserName
 from app.protocol import Profile
 from app.verdict import CLOSES, CloseCode
 
 _BY_WORD = {word: code for code, (word, _) in CLOSES.items()}
 
 
-class LiveRoom:
-    """A room's members on this process, by what they speak, and the last offset that was delivered to them."""
-
-    def __init__(self, state: RoomState) -> None:
-        self.id = state.room
-        self.epoch = state.epoch
-        self.offset = state.offset
-        self.members: dict[Profile, set[Connection]] = {profile: set() for profile in Profile}
-        self.users: Counter[UserName] = Counter()
-
-    def __len__(self) -> int:
-        return sum(len(members) for members in self.members.values())
-
-
 class Hub:
     """Everything here runs on the event loop and never awaits, so a join is atomic with delivery."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    removed: Callable[[Connection, LiveRoom], None]
+    """Told of each connection that an event took out of a room."""
+    lost: Callable[[LiveRoom], object]
+    """Told of a room that events are missing for; they have to be delivered again, from the store."""
+
+    def __init__(self, metrics: Metrics, room_rate: Rate) -> None:
         self.connections: dict[ConnectionId, Connection] = {}
+        self.users: dict[UserName, set[Connection]] = {}
         self.rooms: dict[RoomId, LiveRoom] = {}
         self._metrics = metrics
+        self._room_rate = room_rate
 
     def add(self, connection: Connection) -> None:
         """Start to know a connection."""
         self.connections[connection.id] = connection
+        self.users.setdefault(connection.identity.user, set()).add(connection)
         self._metrics.connections.set(len(self.connections))
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that left its rooms."""
-        self.connections.pop(connection.id, None)
+        if self.connections.pop(connection.id, None) is None:
+            return
+        of_user = self.users[connection.identity.user]
+        of_user.discard(connection)
+        if not of_user:
+            del self.users[connection.identity.user]
         self._metrics.connections.set(len(self.connections))
 
-    def join(self, connection: Connection, room: LiveRoom) -> bool:
-        """Deliver the room's next event to the connection, too. True when its user was not in the room before."""
-        room.members[connection.profile].add(connection)
-        connection.rooms.add(room.id)
-        room.users[connection.identity.user] += 1
-        return room.users[connection.identity.user] == 1
+    def open(self, state: RoomState) -> LiveRoom:
+        """Start to deliver a room's events. Those since the state was read may be missed: ask the store once more."""
+        room = self.rooms[state.room] = LiveRoom(state, self._room_rate)
+        return room
 
     def leave(self, connection: Connection, room: LiveRoom) -> bool:
         """Deliver nothing of the room any more. True when its user has no other connection in it."""
-        room.members[connection.profile].discard(connection)
-        connection.rooms.discard(room.id)
-        user = connection.identity.user
-        room.users[user] -= 1
-        if room.users[user] > 0:
-            return False
-        del room.users[user]
-        return True
+        last = room.leave(connection)
+        self.drop_if_empty(room.id)
+        return last
+
+    def drop_if_empty(self, room_id: RoomId) -> None:
+        """Forget a room that nobody is in; who comes next opens it again."""
+        room = self.rooms.get(room_id)
+        if room is not None and not room.users:
+            del self.rooms[room_id]
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Write stored events to the members of their rooms (`Broker.subscribe`)."""
-        for room_id, group in groupby(events, key=lambda event: event.room):
+        """Write stored events to the members of their rooms (`Broker.subscribe`); those that were delivered are not."""
+        by_room: dict[RoomId, list[Event]] = {}
+        for event in events:
+            by_room.setdefault(event.room, []).append(event)
+        for room_id, group in by_room.items():
             room = self.rooms.get(room_id)
             if room is not None:
-                self._deliver(room, list(group))
+                self._deliver(room, group)
+        for event in events:
+            if event.kind is not EventKind.MESSAGE:
+                self._tell_user(event)
 
     def _deliver(self, room: LiveRoom, events: list[Event]) -> None:
-        room.offset = Offset(events[-1].offset)
+        if events[0].offset <= room.offset:
+            events = [event for event in events if event.offset > room.offset]
+            if not events:
+                return
+        if events[0].offset != room.offset + 1 or events[-1].offset != room.offset + len(events):
+            self.lost(room)
+            return
+        for run in in_runs(events):
+            self._write(room, run)
+            room.apply(run)
+            gone = removed_by(run[-1])
+            if gone is not None:
+                self._remove(room, gone)
+
+    def _write(self, room: LiveRoom, events: list[Event]) -> None:
         for profile, members in room.members.items():
-            if members:
-                data = protocol.messages(events, profile)
+            if members and (data := protocol.events(events, profile)):
                 reached = sum([connection.send(data) for connection in members])
                 self._metrics.deliveries.inc(reached * len(events))
         now = time.time()
         for event in events:
             self._metrics.delivery_seconds.observe(max(0.0, now - event.timestamp))
 
+    def _remove(self, room: LiveRoom, user: UserName) -> None:
+        for connection in room.of(user):
+            self.leave(connection, room)
+            self.removed(connection, room)
+
+    def _tell_user(self, event: Event) -> None:
+        """All connections of a user learn that their list of rooms changed, in the room or not."""
+        facts = event.facts or {}
+        if event.kind is EventKind.MEMBER:
+            user = UserName(facts["user"])
+        elif facts.get("change") == "created":
+            user = event.sender
+        else:
+            return
+        fields = {"type": "membership", "room": event.room, "change": facts["change"], "sender": event.sender}
+        for connection in self.users.get(user, ()):
+            if connection.profile is Profile.CHAT_V1:
+                connection.send_ephemeral(protocol.encode(fields))
+
     def notify(self, room_id: RoomId, joined: Sequence[UserName], left: Sequence[UserName]) -> None:
         """Write join and leave notices to the members of a room (`Broker.subscribe`)."""
+        self._ephemeral(room_id, lambda profile: protocol.notices(room_id, joined, left, profile, time.time()))
+
+    def typing(self, room_id: RoomId, users: Sequence[UserName]) -> None:
+        """Write who is typing to the members of a room (`Broker.subscribe`)."""
+        data = protocol.typing(room_id, users)
+        self._ephemeral(room_id, lambda profile: data if profile is Profile.CHAT_V1 else b"")
+
+    def _ephemeral(self, room_id: RoomId, encode: Callable[[Profile], bytes]) -> None:
         room = self.rooms.get(room_id)
         if room is None:
             return
         for profile, members in room.members.items():
-            if members:
-                data = protocol.notices(room_id, joined, left, profile, time.time())
+            if members and (data := encode(profile)):
                 for connection in members:
                     connection.send_ephemeral(data)
 

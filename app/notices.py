@@ -1,4 +1,4 @@
-"""Join and leave notices: coalesced per second, quiet in large rooms and for those who come right back."""
+"""Who came, went or is writing: coalesced per second, quiet in large rooms and for those who come right back."""
 
 from __future__ import annotations
 
@@ -12,17 +12,27 @@ _log = logging.getLogger("portcullis.notices")
 _EVERY = 1.0
 
 Notify = Callable[[RoomId, Sequence[UserName], Sequence[UserName]], Awaitable[None]]
+Typing = Callable[[RoomId, Sequence[UserName]], Awaitable[None]]
 
 
 class Notices:
-    """Who came and who went. One that went without saying so is announced only after `resume_seconds`."""
+    """One that went without saying so is announced only after `resume_seconds`."""
 
-    def __init__(self, notify: Notify, size: Callable[[RoomId], int], max_members: int, resume_seconds: float) -> None:
+    def __init__(
+        self,
+        notify: Notify,
+        typing: Typing,
+        size: Callable[[RoomId], int],
+        max_members: int,
+        resume_seconds: float,
+    ) -> None:
         self._notify = notify
+        self._say_typing = typing
         self._size = size
         self._max_members = max_members
         self._resume_seconds = resume_seconds
         self._pending: dict[tuple[RoomId, UserName], bool] = {}
+        self._typing: dict[RoomId, set[UserName]] = {}
         self._departing: dict[tuple[RoomId, UserName], asyncio.TimerHandle] = {}
         self._flushing: asyncio.Task[None] | None = None
 
@@ -42,6 +52,12 @@ class Notices:
             loop = asyncio.get_running_loop()
             self._departing[room, user] = loop.call_later(self._resume_seconds, self._gone, room, user)
 
+    def typing(self, room: RoomId, user: UserName) -> None:
+        """A user is writing."""
+        if self._size(room) <= self._max_members:
+            self._typing.setdefault(room, set()).add(user)
+            self._flush_soon()
+
     def stop(self) -> None:
         """Announce nothing any more."""
         for departing in self._departing.values():
@@ -60,16 +76,28 @@ class Notices:
             del self._pending[room, user]
             return
         self._pending[room, user] = here
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def _flush(self) -> None:
         await asyncio.sleep(_EVERY)
-        pending, self._pending, self._flushing = self._pending, {}, None
+        pending, self._pending = self._pending, {}
+        typing, self._typing = self._typing, {}
+        self._flushing = None
         for room in {room for room, _ in pending}:
             joined = [user for (where, user), here in pending.items() if where == room and here]
             left = [user for (where, user), here in pending.items() if where == room and not here]
-            try:
-                await self._notify(room, joined, left)
-            except OSError:  # ephemeral: whoever misses a notice misses nothing else
-                _log.warning("notice_lost", exc_info=True)
+            await _attempt(self._notify(room, joined, left))
+        for room, users in typing.items():
+            await _attempt(self._say_typing(room, sorted(users)))
+
+
+async def _attempt(notice: Awaitable[None]) -> None:
+    """Ephemeral: whoever misses a notice misses nothing else."""
+    try:
+        await notice
+    except OSError:
+        _log.warning("notice_lost", exc_info=True)

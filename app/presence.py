@@ -46,3 +46,7 @@ class Presence(Protocol):
     async def leave(self, room: RoomId, connection: ConnectionId) -> None:
         """Stop being one. Harmless when repeated."""
         ...
+
+    async def online(self, room: RoomId) -> Collection[UserName]:
+        """The users who are live in a room."""
+        ...

@@ -72,6 +72,10 @@ class MemoryPresence:
             if not members:
                 del self._rooms[room]
 
+    async def online(self, room: RoomId) -> Collection[UserName]:
+        """See `Presence.online`."""
+        return {self._leases[connection][0] for connection in self._rooms.get(room, ())}
+
 
 def _count_down(counter: Counter[Key], key: Key) -> None:
     counter[key] -= 1

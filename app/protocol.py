@@ -166,7 +166,7 @@ def encode(fields: dict[str, Any]) -> bytes:
 
 
 def events(group: Iterable[Event], profile: Profile) -> bytes:
-    """Events of one room as joined frames, built once for all recipients of a profile: the tutorial's knows messages."""
+    """Events of one room as joined frames, built once for all recipients of a profile; the tutorial's has messages."""
     if profile is Profile.TUTORIAL:
         return b"".join(
             said(event.sender, event.message, event.timestamp)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isinf
 from typing import Final
+
+from app.verdict import Denied, ErrorCode
 
 
 class Role(StrEnum):
@@ -98,6 +101,33 @@ WHEN_NOT_MUTED: Final = frozenset({Action.POST, Action.EDIT, Action.TYPING})
 def may(role: Role, action: Action) -> bool:
     """Whether the table allows it."""
     return action in TABLE[role]
+
+
+def judge(
+    role: Role,
+    action: Action,
+    now: float,
+    *,
+    archived: bool = False,
+    muted_until: float = 0.0,
+    banned_until: float = 0.0,
+) -> Denied | None:
+    """Why a user of that role may not do it to the room at `now`, None when they may. Times are Unix seconds."""
+    if role is Role.STRANGER:
+        return Denied(ErrorCode.ROOM_UNKNOWN)
+    if role is Role.BANNED:
+        return Denied(ErrorCode.BANNED, _wait(banned_until, now))
+    if not may(role, action):
+        return Denied(ErrorCode.FORBIDDEN)
+    if archived and action not in WHEN_ARCHIVED:
+        return Denied(ErrorCode.ROOM_ARCHIVED)
+    if muted_until > now and action in WHEN_NOT_MUTED:
+        return Denied(ErrorCode.MUTED, _wait(muted_until, now))
+    return None
+
+
+def _wait(until: float, now: float) -> float | None:
+    return None if isinf(until) else max(0.0, until - now)
 
 
 def outranks(role: Role, other: Role) -> bool:

@@ -66,7 +66,9 @@ def _title(value: str) -> str:
 
 
 Title = Annotated[str, Field(max_length=80, description="A room's title."), AfterValidator(_title)]
-Why = Annotated[str, Field(max_length=200, description="Shown to the room and kept in its audit log."), AfterValidator(_line)]
+Why = Annotated[
+    str, Field(max_length=200, description="Shown to the room and kept in its audit log."), AfterValidator(_line)
+]
 GivenRole = Literal["owner", "moderator", "member"]
 
 
@@ -297,7 +299,20 @@ class TutorialPost(Frame):
 
 
 Changing = (
-    Leave | Edit | Delete | Invite | Kick | Ban | Unban | Mute | Unmute | SetRole | Rename | Configure | Archive | Unarchive
+    Leave
+    | Edit
+    | Delete
+    | Invite
+    | Kick
+    | Ban
+    | Unban
+    | Mute
+    | Unmute
+    | SetRole
+    | Rename
+    | Configure
+    | Archive
+    | Unarchive
 )
 """Verbs that write an event into a room, beside `post` and `join`."""
 Asking = History | Members | Audit | Rooms

@@ -44,6 +44,11 @@ class Wire(WebSocketsSansIOProtocol):
         """Bytes that the kernel has not taken yet."""
         return self.transport.get_write_buffer_size()
 
+    async def drained(self) -> bool:
+        """Wait until the transport's buffer is below its low-water mark (16 KiB); False when the peer is gone."""
+        await self.writable.wait()
+        return not self.disconnected
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; abort when the peer has not answered within two seconds."""
         if self.close_sent or self.transport.is_closing() or self.conn.state is not State.OPEN:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.handshake import SESSION_COOKIE
-from app.routes import accounts, bans, sessions, tokens
+from app.routes import accounts, bans, rooms, sessions, tokens
 from app.routes.problem import Problem, Refused, problem, problem_of
 from app.store import StoreDown
 from app.verdict import Reason
@@ -27,7 +27,7 @@ WebSocket `/ws/chat`, see the AsyncAPI document. Every error is an `application/
 
 def install(app: FastAPI) -> None:
     """Add the routes and every error's answer to an application whose `state.backends` is set before it serves."""
-    for router in (sessions.router, tokens.router, accounts.router, bans.router):
+    for router in (sessions.router, tokens.router, rooms.router, accounts.router, bans.router):
         app.include_router(router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -11,14 +11,17 @@ from typing import Any, Final
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.verdict import REASONS, Meaning, Refusal
+from app.verdict import ERRORS, REASONS, Meaning, Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="portcullis"'
 
 CATALOGUE: Final[Mapping[str, Meaning]] = {
+    **{code.value: meaning for code, meaning in ERRORS.items()},
     **{reason.value: meaning for reason, meaning in REASONS.items()},
     "invalid": Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "The request is not valid."),
+    "rate_limited": Meaning(HTTPStatus.TOO_MANY_REQUESTS, "That was too often. Wait."),
+    "busy": Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "The server is busy. Try again in a moment."),
     "credentials_wrong": Meaning(HTTPStatus.UNAUTHORIZED, "The name or the password is wrong."),
     "password_change_required": Meaning(
         HTTPStatus.FORBIDDEN, "This password works once. Send it again together with a new_password of your own."
@@ -28,11 +31,9 @@ CATALOGUE: Final[Mapping[str, Meaning]] = {
     "method_not_allowed": Meaning(HTTPStatus.METHOD_NOT_ALLOWED, "That method is not allowed here."),
     "name_taken": Meaning(HTTPStatus.CONFLICT, "An account of that name exists already."),
     "own_account": Meaning(HTTPStatus.CONFLICT, "That would lock yourself out. Have another administrator do it."),
-    "rate_limited": Meaning(HTTPStatus.TOO_MANY_REQUESTS, "That was too often. Wait."),
-    "busy": Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "The server is busy. Try again in a moment."),
     "internal": Meaning(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. The failure was logged."),
 }
-"""What each reason of the API says: those of a handshake, then those that only HTTP knows."""
+"""What each reason of the API says: of a refused verb, of a handshake, and what HTTP alone knows or words otherwise."""
 
 
 class FieldError(BaseModel):

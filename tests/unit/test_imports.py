@@ -13,10 +13,13 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 
 LAYERS = (
     # words: no I/O
-    {"model", "verdict", "names", "frames", "protocol", "settings", "metrics", "logs", "asyncapi"},
+    {"roles", "model", "verdict", "names", "verbs", "frames", "fields", "protocol", "settings", "metrics", "logs"}
+    | {"asyncapi"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
-    | {"store", "store_accounts", "store_bans", "store_database", "store_events", "store_schema", "store_sessions"}
+    | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_events"}
+    | {"store_heads", "store_listings", "store_members", "store_retention", "store_rooms", "store_schema"}
+    | {"store_seats", "store_sessions"}
     | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
@@ -39,8 +42,8 @@ HOMES = {
     "jwt": {"keys", "tokens", "issuers"},
     "orjson": {"protocol"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"frames", "protocol", "settings", "asyncapi", "routes"},
-    "pydantic_core": {"frames"},
+    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes"},
+    "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
     "starlette": {"routes"},

@@ -1,0 +1,158 @@
+"""Becoming a live member of a room: the membership, the place, and every event since the client was last here."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from app import fields, protocol
+from app.connection import Connection
+from app.hub import Hub
+from app.limiter import Limit
+from app.live_room import LiveRoom
+from app.metrics import Metrics
+from app.model import Change, Entry, Event, RoomId
+from app.notices import Notices
+from app.presence import Presence
+from app.protocol import Profile
+from app.repair import Repair
+from app.roles import Action, Role
+from app.rooms import Rooms, judged
+from app.store import Store
+from app.verbs import Join
+from app.verdict import CloseCode, Denied, ErrorCode
+
+_RETRY_FULL: Final = 5.0
+_PAGE: Final = 256
+_AT_ONCE: Final = 32
+"""Events written before the reader is waited for: 70 KiB at most, within any outbox."""
+
+
+class Entrance:
+    """One per process. Answers go through the connection; an outage is StoreDown, with nothing joined."""
+
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        rooms: Rooms,
+        repair: Repair,
+        presence: Presence,
+        notices: Notices,
+        metrics: Metrics,
+        rooms_per_user: int,
+    ) -> None:
+        self._store = store
+        self._hub = hub
+        self._rooms = rooms
+        self._repair = repair
+        self._presence = presence
+        self._notices = notices
+        self._metrics = metrics
+        self._rooms_per_user = rooms_per_user
+
+    async def enter(self, connection: Connection, verb: Join) -> Denied | None:
+        """Answer by `joined` and the events that the client asked for, from then on by every event; or say why not."""
+        room_id = RoomId(verb.room)
+        entry = await self._admitted(connection, room_id)
+        if isinstance(entry, Denied):
+            return entry
+        if not await self._presence.enter(room_id, connection.id):
+            return Denied(ErrorCode.ROOM_FULL, _RETRY_FULL, Limit.MEMBERS_PER_ROOM)
+        try:
+            return await self._catch_up(connection, verb)
+        finally:
+            if room_id not in connection.rooms:
+                await self._presence.leave(room_id, connection.id)
+                self._hub.drop_if_empty(room_id)
+
+    async def _admitted(self, connection: Connection, room: RoomId) -> Entry | Denied:
+        """The user's entry once they may be here; a public room or an invitation makes them a member first."""
+        user = connection.identity.user
+        entry = await self._store.entry(room, user)
+        if entry is not None and entry.role in (Role.GUEST, Role.INVITED):
+            change = Change(room, user, Action.JOIN, rooms_at_most=self._rooms_per_user)
+            answer = await self._rooms.write(change)
+            # UNCHANGED: another connection of theirs was quicker.
+            if isinstance(answer, Denied) and answer.code is not ErrorCode.UNCHANGED:
+                return answer
+            entry = await self._store.entry(room, user)
+        if entry is None:
+            return Denied(ErrorCode.ROOM_UNKNOWN)
+        return judged(entry, Action.HISTORY, time.time()) or entry
+
+    async def _catch_up(self, connection: Connection, verb: Join) -> Denied | None:
+        """Replay until nothing is missing, then join in the same breath.
+
+        Each round asks the store anew who the user is, and trusts the answer only while the live room agrees that
+        nobody's membership has changed since: what was delivered up to then is theirs to read.
+        """
+        room_id, cursor = RoomId(verb.room), None
+        while True:
+            entry = await self._store.entry(room_id, connection.identity.user)
+            denied = Denied(ErrorCode.ROOM_UNKNOWN) if entry is None else judged(entry, Action.HISTORY, time.time())
+            if entry is None or denied is not None:
+                return denied if cursor is None else Denied(ErrorCode.REMOVED)
+            room = self._hub.rooms.get(room_id)
+            if room is None:
+                self._hub.open(entry.state)
+                continue
+            if entry.state.offset > room.offset:
+                await self._repair.room(room)
+            if room.access != entry.state.access or self._hub.rooms.get(room_id) is not room:
+                continue
+            if cursor is None:
+                cursor = self._greet(connection, verb, entry, room)
+            recent = room.since(cursor)
+            if recent is not None:
+                self._join(connection, room, entry, recent)
+                return None
+            cursor = await self._replay(connection, room, cursor)
+            if cursor is None:
+                return None
+
+    def _greet(self, connection: Connection, verb: Join, entry: Entry, room: LiveRoom) -> int:
+        """Send `joined`; returns the offset that the client has everything up to."""
+        offset, recovered = room.offset, False
+        if verb.after is not None:
+            outcome = _recovery(verb.after, verb.epoch, entry, room)
+            self._metrics.recoveries.labels(outcome).inc()
+            if outcome == "recovered":
+                offset, recovered = verb.after, True
+        if connection.profile is Profile.CHAT_V1:
+            joined = fields.joined(entry, offset, room.offset, recovered=recovered, now=time.time())
+            connection.send(protocol.encode({**joined, "id": verb.id}))
+        return offset
+
+    async def _replay(self, connection: Connection, room: LiveRoom, cursor: int) -> int | None:
+        """Write one page of what is above the cursor; the new cursor, or None when the connection has to go."""
+        newest = room.offset
+        page = await self._store.events(room.id, cursor, _PAGE)
+        page = [event for event in page if event.offset <= newest]
+        if not page or page[0].offset != cursor + 1:
+            # Retention overtook a slow reader: what is missing is never passed over in silence.
+            connection.close(CloseCode.SLOW_CONSUMER)
+            return None
+        for start in range(0, len(page), _AT_ONCE):
+            connection.send(protocol.events(page[start : start + _AT_ONCE], connection.profile))
+            if not await connection.drained():
+                return None
+        return page[-1].offset
+
+    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, recent: list[Event]) -> None:
+        if recent:
+            connection.send(protocol.events(recent, connection.profile))
+        if room.join(connection, entry):
+            self._notices.came(room.id, connection.identity.user)
+
+
+def _recovery(after: int, epoch: str | None, entry: Entry, room: LiveRoom) -> str:
+    if epoch != entry.state.epoch:
+        return "other_epoch"
+    if after > room.offset:
+        return "unknown_offset"
+    return "recovered" if after >= entry.state.floor else "too_old"
+
+
+RECOVERIES: Final = ("recovered", "too_old", "other_epoch", "unknown_offset")
+"""The label values of `recoveries_total{outcome}`."""

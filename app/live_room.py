@@ -1,0 +1,145 @@
+"""A room as one process serves it: who is live in it, where delivery stands, and what was delivered last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.connection import Connection
+from app.limiter import Rate
+from app.model import Entry, Event, EventKind, RoomId, RoomState, UserName
+from app.protocol import Profile
+from app.roles import Role
+
+_RECENT: Final = 64
+"""Events kept for those who come right back: the store is asked for older ones. About 25 KiB a live room."""
+_REMOVING: Final = frozenset({"left", "declined", "kicked", "banned"})
+
+
+@dataclass(slots=True)
+class LiveMember:
+    """A user who is here on at least one connection."""
+
+    role: Role
+    muted_until: float
+    connections: int = 0
+
+
+class LiveRoom:
+    """Opened from the store's state; from then on every event moves it, in offset order and without gaps."""
+
+    def __init__(self, state: RoomState, rate: Rate) -> None:
+        self.id: RoomId = state.room
+        self.epoch = state.epoch
+        self.offset: int = state.offset
+        """The newest offset that was delivered here."""
+        self.access = state.access
+        self.archived = state.archived
+        self.members: dict[Profile, set[Connection]] = {profile: set() for profile in Profile}
+        self.users: dict[UserName, LiveMember] = {}
+        self.recent: deque[Event] = deque(maxlen=_RECENT)
+        self.repairing: asyncio.Task[None] | None = None
+        self._usual = rate
+        self.rate = rate
+        self.slow: Rate | None = None
+        self._configure(state.posts_per_second, state.slow_seconds)
+
+    def __len__(self) -> int:
+        return sum(len(members) for members in self.members.values())
+
+    def join(self, connection: Connection, entry: Entry) -> bool:
+        """Deliver the room's next event to the connection, too. True when its user was not here before."""
+        self.members[connection.profile].add(connection)
+        connection.rooms.add(self.id)
+        user = self.users.setdefault(connection.identity.user, LiveMember(entry.role, entry.muted_until))
+        user.connections += 1
+        return user.connections == 1
+
+    def leave(self, connection: Connection) -> bool:
+        """Deliver nothing of the room any more. True when its user has no other connection here."""
+        self.members[connection.profile].discard(connection)
+        connection.rooms.discard(self.id)
+        user = self.users[connection.identity.user]
+        user.connections -= 1
+        if user.connections > 0:
+            return False
+        del self.users[connection.identity.user]
+        return True
+
+    def since(self, after: int) -> list[Event] | None:
+        """What was delivered above `after`; None when that is further back than what is kept."""
+        missing = self.offset - after
+        if missing <= 0:
+            return []
+        if len(self.recent) < missing:
+            return None
+        return list(self.recent)[-missing:]
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Be what these events, the next ones, make of the room; whom they remove stays for `removed` to say."""
+        self.offset = events[-1].offset
+        for event in events:
+            if event.kind is not EventKind.MESSAGE:
+                self._apply(event)
+            self.recent.append(event)
+
+    def of(self, user: UserName) -> list[Connection]:
+        """The user's connections in the room."""
+        return [
+            connection
+            for members in self.members.values()
+            for connection in members
+            if connection.identity.user == user
+        ]
+
+    def _apply(self, event: Event) -> None:
+        if event.kind in (EventKind.EDITED, EventKind.DELETED):
+            # What is kept may hold the text as it was: the store has it as it is now.
+            self.recent.clear()
+            return
+        self.access += 1
+        facts = event.facts or {}
+        if event.kind is EventKind.ROOM:
+            self.archived = {"archived": True, "unarchived": False}.get(facts["change"], self.archived)
+            if facts["change"] == "configured":
+                self._reconfigure(facts.get("posts_per_second"), facts.get("slow_seconds"))
+            return
+        member = self.users.get(facts["user"])
+        if member is not None:
+            member.role = Role(facts.get("role", member.role))
+            if facts["change"] in ("muted", "unmuted"):
+                muted = facts["change"] == "muted"
+                member.muted_until = facts.get("until", float("inf")) if muted else 0.0
+
+    def _reconfigure(self, posts_per_second: float | None, slow_seconds: float | None) -> None:
+        kept_slow = 0.0 if self.slow is None else 1.0 / self.slow.per_second
+        kept_rate = None if self.rate is self._usual else self.rate.per_second
+        self._configure(
+            kept_rate if posts_per_second is None else posts_per_second or None,
+            kept_slow if slow_seconds is None else slow_seconds,
+        )
+
+    def _configure(self, posts_per_second: float | None, slow_seconds: float) -> None:
+        self.rate = self._usual if not posts_per_second else Rate(posts_per_second, max(1.0, posts_per_second))
+        self.slow = Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 else None
+
+
+def removed_by(event: Event) -> UserName | None:
+    """Whom an event takes out of the room."""
+    facts = event.facts
+    if event.kind is EventKind.MEMBER and facts is not None and facts["change"] in _REMOVING:
+        return UserName(facts["user"])
+    return None
+
+
+def in_runs(events: Iterable[Event]) -> list[list[Event]]:
+    """The events in order, cut after each one that removes somebody: what follows is not for them."""
+    runs: list[list[Event]] = [[]]
+    for event in events:
+        runs[-1].append(event)
+        if removed_by(event) is not None:
+            runs.append([])
+    return [run for run in runs if run]

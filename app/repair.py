@@ -1,0 +1,68 @@
+"""Brings a live room up to the store when events were missed: the broker may lose what the store never does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from app.hub import Hub
+from app.live_room import LiveRoom
+from app.store import Store, StoreDown
+from app.verdict import CloseCode
+
+_log = logging.getLogger("portcullis.repair")
+_PAGE: Final = 1000
+_RETRY: Final = 1.0
+
+
+class Repair:
+    """At most one repair of a room runs at a time, and it goes on until the store has answered."""
+
+    def __init__(self, store: Store, hub: Hub, seconds: float) -> None:
+        self._store = store
+        self._hub = hub
+        self._seconds = seconds
+
+    def begin(self, room: LiveRoom) -> asyncio.Task[None]:
+        """Deliver what is missing, soon (`Hub.lost`)."""
+        if room.repairing is None:
+            room.repairing = asyncio.get_running_loop().create_task(self._run(room))
+        return room.repairing
+
+    async def room(self, room: LiveRoom) -> None:
+        """Deliver what is missing, and wait for it. Raises StoreDown when that takes longer than a store may."""
+        done, _ = await asyncio.wait({self.begin(room)}, timeout=self._seconds)
+        if not done:
+            raise StoreDown(f"missing events could not be read in {self._seconds:g} s")
+
+    async def _run(self, room: LiveRoom) -> None:
+        try:
+            while self._hub.rooms.get(room.id) is room and await self._page(room):
+                pass
+        finally:
+            room.repairing = None
+
+    async def _page(self, room: LiveRoom) -> bool:
+        """Deliver one page; whether another one may follow."""
+        try:
+            events = await self._store.events(room.id, room.offset, _PAGE)
+        except StoreDown:
+            _log.warning("repair_waits", exc_info=True)
+            await asyncio.sleep(_RETRY)
+            return True
+        missing = [event for event in events if event.offset > room.offset]
+        if missing and missing[0].offset != room.offset + 1:
+            self._give_up(room)
+            return False
+        self._hub.deliver(missing)
+        return len(events) == _PAGE
+
+    def _give_up(self, room: LiveRoom) -> None:
+        """Retention was quicker: everybody has to join anew, and learns that events are missing."""
+        _log.error("room_not_repaired", extra={"room": room.id})
+        self._hub.rooms.pop(room.id, None)
+        for members in room.members.values():
+            for connection in list(members):
+                room.leave(connection)
+                connection.close(CloseCode.TRY_LATER)
