@@ -1,0 +1,453 @@
+"""The delivery checker's judge: green on every run that keeps the promise, red on each single thing that breaks it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.check_fault import Fault, Verdict
+from client.check_judge import judge
+from client.check_members import Span, spans
+from client.record import Delivered, Ended, History, Joined, Record, Stored
+from tests.unit.run_of_rooms import EPOCH, OWNER, Run, certain, deliveries
+
+Material = tuple[list[Record], dict[str, History]]
+USERS, ROOMS = ("ann", "bob", "cid"), ("red", "blue")
+
+
+def a_run() -> Run:
+    """Three in one room: ann stays, bob is cut and resumes, cid is removed and comes back, and is removed again."""
+    run = Run(USERS, ROOMS)
+    for user in USERS:
+        run.join(user, "red")
+    for user in USERS:
+        run.post(user, "red")
+    run.cut("bob")
+    run.post("ann", "red")
+    run.connect("bob")
+    run.kick("cid", "red")
+    run.post("ann", "red")
+    run.join("cid", "red")
+    run.post("cid", "red")
+    run.kick("cid", "red")
+    run.post("bob", "red")
+    return run
+
+
+@pytest.fixture
+def material() -> Material:
+    """What such a run leaves behind."""
+    return a_run().rest()
+
+
+def of(material: Material, user: str) -> Record:
+    return next(record for record in material[0] if record.user == user)
+
+
+def got(record: Record, index: int) -> Delivered:
+    saw = record.saw[index]
+    assert isinstance(saw, Delivered)
+    return saw
+
+
+def red(material: Material, fault: Fault, *words: str) -> Verdict:
+    """Not kept, by this fault, in a sentence with these words."""
+    verdict = judge(*material)
+    assert verdict.first is not None
+    assert verdict.first.fault is fault, str(verdict)
+    assert all(word in str(verdict) for word in ("red", *words)), str(verdict)
+    return verdict
+
+
+def test_green_on_a_run_that_keeps_the_promise(material: Material) -> None:
+    """Cuts, resumes, removals and returns alone are no fault, and what there was to go by is counted."""
+    verdict = judge(*material)
+    assert verdict.kept, str(verdict)
+    assert verdict.counted["acked"] == 7
+    assert verdict.counted["resumed"] == 1
+    assert verdict.counted["delivered"] > 30
+
+
+def test_acked_and_not_stored(material: Material) -> None:
+    """Lost: the store does not have what it acked; the sentence names room, offset, client and post."""
+    records, histories = material
+    post = of(material, "bob").posts[-1]
+    histories["red"].events.pop()
+    for record in records:
+        record.saw = [saw for saw in record.saw if not (isinstance(saw, Delivered) and saw.offset == post.offset)]
+    red(material, Fault.LOST, f"offset {post.offset}", "bob", post.id, "acked and is not stored")
+
+
+def test_acked_where_something_else_is_stored(material: Material) -> None:
+    """Lost: the ack named the place of another event."""
+    post = of(material, "ann").posts[0]
+    post.offset = 2
+    red(material, Fault.LOST, "offset 2", "ann", "something else")
+
+
+def test_stored_and_not_delivered_in_between(material: Material) -> None:
+    """Lost: a live client got the event after it and not this one."""
+    record = of(material, "ann")
+    missing = got(record, deliveries(record, "red")[2])
+    record.saw.remove(missing)
+    red(material, Fault.LOST, f"offset {missing.offset}", "ann", "never delivered")
+
+
+def test_stored_and_not_delivered_at_the_end(material: Material) -> None:
+    """Lost: nothing came after it, and the client is live."""
+    record = of(material, "ann")
+    last = got(record, deliveries(record, "red")[-1])
+    record.saw.remove(last)
+    red(material, Fault.LOST, f"offset {last.offset}", "ann", "though they are live")
+
+
+def test_not_told_of_the_own_removal(material: Material) -> None:
+    """Lost: the kick is the last event that a removed member gets."""
+    record = of(material, "cid")
+    kick = got(record, deliveries(record, "red")[-1])
+    record.saw.remove(kick)
+    red(material, Fault.LOST, f"offset {kick.offset}", "cid")
+
+
+def test_a_resume_that_leaves_something_out(material: Material) -> None:
+    """Lost: `recovered: true`, from an offset above the one that the client had."""
+    record = of(material, "bob")
+    index, joined = next(
+        (index, saw) for index, saw in enumerate(record.saw) if isinstance(saw, Joined) and saw.recovered
+    )
+    record.saw[index] = replace(joined, offset=joined.offset + 1)
+    del record.saw[index + 1]
+    red(material, Fault.LOST, f"offset {joined.offset + 1}", "bob", "went on after")
+
+
+def test_a_client_that_forgets_where_it_was(material: Material) -> None:
+    """Lost: it joins anew though its membership never ended."""
+    record = of(material, "bob")
+    index, joined = next(
+        (index, saw) for index, saw in enumerate(record.saw) if isinstance(saw, Joined) and saw.recovered
+    )
+    record.saw[index] = replace(joined, after=None, offset=joined.newest, recovered=False)
+    del record.saw[index + 1]
+    red(material, Fault.LOST, "bob", "went on after")
+
+
+def test_a_member_that_is_not_live_again(material: Material) -> None:
+    """Lost: somebody who is a member in the end has to be there."""
+    record = of(material, "ann")
+    record.saw.append(Ended(99.0, 1))
+    red(material, Fault.LOST, "ann", "not live again")
+
+
+def test_a_gap_in_the_store(material: Material) -> None:
+    """Lost: offsets are consecutive, whatever was acked or delivered."""
+    run = Run((), ROOMS)
+    run.post(OWNER, "red")
+    records, histories = run.rest()
+    events = histories["red"].events
+    events.append(replace(events[-1], offset=4, kind="room"))
+    records[0].saw.clear()
+    red((records, histories), Fault.LOST, "offset 3", "missing in the store")
+
+
+def test_delivered_twice(material: Material) -> None:
+    """Repeated: the same event came to the same caller again, at once or on a later connection."""
+    record = of(material, "bob")
+    first = got(record, deliveries(record, "red")[1])
+    record.saw.insert(record.saw.index(first) + 1, first)
+    red(material, Fault.REPEATED, f"offset {first.offset}", "bob", "again")
+
+
+def test_stored_twice(material: Material) -> None:
+    """Repeated: one id has two offsets in the store, although both were delivered to everyone like any other."""
+    run = a_run()
+    said = run.frames["red"][-1]
+    run.write("red", said["sender"], type="message", message=said["message"])
+    red(run.rest(), Fault.REPEATED, f"offset {said['offset'] + 1}", "bob", "second time")
+
+
+def test_delivered_in_another_order(material: Material) -> None:
+    """Reordered: two events changed places."""
+    record = of(material, "ann")
+    first, second = deliveries(record, "red")[1:3]
+    record.saw[first], record.saw[second] = record.saw[second], record.saw[first]
+    red(material, Fault.REORDERED, f"offset {got(record, first).offset}", "ann", "before offset")
+
+
+def test_delivered_after_a_removal(material: Material) -> None:
+    """Leaked: the event after the kick came to the one who was kicked."""
+    record, other = of(material, "cid"), of(material, "ann")
+    after = got(other, deliveries(other, "red")[-1])
+    record.saw.append(after)
+    red(material, Fault.LEAKED, f"offset {after.offset}", "cid", "after they had been removed")
+
+
+def test_delivered_to_somebody_who_was_never_in_the_room(material: Material) -> None:
+    """Leaked: without a stay, nothing may come."""
+    other = of(material, OWNER)
+    event = got(other, deliveries(other, "red")[1])
+    stranger = Record("dan", saw=[event])
+    material[0].append(stranger)
+    red(material, Fault.LEAKED, f"offset {event.offset}", "dan", "outside of any stay")
+
+
+def test_let_in_while_not_a_member(material: Material) -> None:
+    """Leaked: `joined` alone is too much, before anything was delivered."""
+    history = material[1]["red"]
+    newest = history.events[-1].offset
+    of(material, "cid").saw.append(Joined(99.0, 1, "red", None, newest, newest, EPOCH, recovered=False))
+    red(material, Fault.LEAKED, f"offset {newest}", "cid", "let in while not a member")
+
+
+def test_accepted_from_somebody_removed() -> None:
+    """Leaked: the store took a post of somebody who was not in the room."""
+    run = a_run()
+    run.places["cid", "red"].live = True
+    run.post("cid", "red")
+    assert judge(*run.rest()).faults > 0
+    red(run.rest(), Fault.LEAKED, "cid", "accepted from them")
+
+
+@pytest.mark.parametrize("spoilt", [{"digest": "0" * 16}, {"sender": OWNER}, {"kind": "edited"}])
+def test_another_content_than_is_stored(material: Material, spoilt: dict[str, str]) -> None:
+    """Altered: text, author and kind are those of the store."""
+    record = of(material, "bob")
+    index = deliveries(record, "red")[1]
+    record.saw[index] = replace(got(record, index), **spoilt)  # type: ignore[arg-type]
+    red(material, Fault.ALTERED, f"offset {got(record, index).offset}", "bob")
+
+
+def test_an_event_that_nobody_stored(material: Material) -> None:
+    """Invented: delivered, and not in the store."""
+    record = of(material, "ann")
+    last = got(record, deliveries(record, "red")[-1])
+    record.saw.append(replace(last, offset=last.offset + 1))
+    red(material, Fault.INVENTED, f"offset {last.offset + 1}", "ann", "is not stored")
+
+
+def test_a_message_that_nobody_posted() -> None:
+    """Invented: the store says somebody said it, who did not."""
+    run = a_run()
+    offset = run.write("red", "ann", type="message", message="not mine")
+    red(run.rest(), Fault.INVENTED, f"offset {offset}", "ann", "never posted")
+
+
+def reset(record: Record, epoch: str = EPOCH) -> Joined:
+    """Let the resume be answered by recovered: false; what was replayed is gone then."""
+    index, joined = next(
+        (index, saw) for index, saw in enumerate(record.saw) if isinstance(saw, Joined) and saw.recovered
+    )
+    changed = replace(joined, offset=joined.newest, recovered=False, epoch=epoch)
+    record.saw[index] = changed
+    del record.saw[index + 1]
+    return changed
+
+
+def test_a_reset_for_no_reason(material: Material) -> None:
+    """Reset: `recovered: false` is a loss, though an admitted one."""
+    joined = reset(of(material, "bob"))
+    red(material, Fault.RESET, f"offset {joined.offset}", "bob", f"after {joined.after}", "recovered: false")
+
+
+def test_a_reset_that_retention_explains(material: Material) -> None:
+    """No fault: what the client asked for is below the floor. What is gone is not missed elsewhere, either."""
+    joined = reset(of(material, "bob"))
+    assert joined.after is not None
+    history = material[1]["red"]
+    kept = [event for event in history.events if event.offset > joined.after + 1]
+    material[1]["red"] = replace(history, floor=joined.after + 1, events=kept)
+    verdict = judge(*material)
+    assert verdict.kept, str(verdict)
+
+
+def test_a_reset_that_an_epoch_explains(material: Material) -> None:
+    """No fault: offsets of another epoch mean nothing in this one."""
+    record = of(material, "bob")
+    reset(record)
+    record.saw = [replace(saw, epoch="e0") if isinstance(saw, Joined) and not saw.after else saw for saw in record.saw]
+    verdict = judge(*material)
+    assert verdict.kept, str(verdict)
+
+
+def test_a_post_without_an_answer(material: Material) -> None:
+    """Unanswered: neither acked nor refused in the end."""
+    post = of(material, "ann").posts[0]
+    post.offset = None
+    red(material, Fault.UNANSWERED, "ann", post.id)
+
+
+def test_the_first_counterexample_is_the_earliest(material: Material) -> None:
+    """With several, the one that happened first is told, and how many more there are."""
+    for user in ("bob", "ann"):
+        record = of(material, user)
+        record.saw.remove(got(record, deliveries(record, "red")[1 if user == "ann" else -2]))
+    verdict = judge(*material)
+    assert verdict.faults == 2
+    assert verdict.first is not None
+    assert verdict.first.user == "ann"
+    assert "1 more" in str(verdict)
+
+
+def test_memberships_come_from_the_rooms_own_events() -> None:
+    """They begin with creation or joining and end with leaving or removal; nothing else changes them."""
+    changes = ["invited", "joined", "muted", "role", "banned", "unbanned", "invited", "joined", "left", "kicked"]
+    events = [Stored(1, "room", OWNER, "", 0.0, "created")]
+    events += [
+        Stored(offset, "member", OWNER, "", 0.0, change, "ann") for offset, change in enumerate(changes, start=2)
+    ]
+    assert spans(History("red", EPOCH, events)) == {OWNER: [Span(1)], "ann": [Span(3, 6), Span(9, 10)]}
+    cut = History("red", EPOCH, events[4:], floor=4)
+    assert spans(cut) == {"ann": [Span(0, 6), Span(9, 10)]}
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("post", "post", "post", "ack_lost", "join", "join", "kick", "cut", "connect")),
+        st.sampled_from((OWNER, *USERS)),
+        st.sampled_from(ROOMS),
+    ),
+    min_size=5,
+    max_size=60,
+)
+
+
+def play(steps: list[tuple[str, str, str]]) -> Material:
+    """Any steps, as far as they are possible."""
+    run = Run(USERS, ROOMS)
+    for user in USERS:
+        run.join(user, "red")
+    run.post("ann", "red")
+    for verb, user, room in steps:
+        if verb in ("cut", "connect"):
+            getattr(run, verb)(user)
+        elif verb in ("post", "ack_lost"):
+            run.post(user, room, verb == "ack_lost")
+        elif user != OWNER:
+            getattr(run, verb)(user, room)
+    return run.rest()
+
+
+@given(STEPS)
+def test_every_run_that_keeps_the_promise_is_green(steps: list[tuple[str, str, str]]) -> None:
+    """No false alarm, whatever the order of posts, removals, returns, cuts and resumes."""
+    verdict = judge(*play(steps))
+    assert verdict.kept, str(verdict)
+
+
+def pick_record(material: Material, rng: random.Random) -> Record:
+    return rng.choice([record for record in material[0] if certain(record)])
+
+
+def drop_delivery(material: Material, rng: random.Random) -> None:
+    record = pick_record(material, rng)
+    del record.saw[rng.choice(certain(record))]
+
+
+def repeat_delivery(material: Material, rng: random.Random) -> None:
+    record = pick_record(material, rng)
+    index = rng.choice(certain(record))
+    record.saw.insert(index + 1, record.saw[index])
+
+
+def swap_deliveries(material: Material, rng: random.Random) -> None:
+    """Within one stay. The owner's of the first room is never empty: they saw three others join."""
+    record = of(material, OWNER)
+    where = deliveries(record, "red")
+    pairs = [(a, b) for a, b in pairwise(where) if not any_join(record, a, b)]
+    first, second = rng.choice(pairs)
+    record.saw[first], record.saw[second] = record.saw[second], record.saw[first]
+
+
+def any_join(record: Record, first: int, second: int) -> bool:
+    return any(not isinstance(saw, Delivered) for saw in record.saw[first:second])
+
+
+def alter_delivery(material: Material, rng: random.Random) -> None:
+    record = pick_record(material, rng)
+    index = rng.choice(certain(record))
+    record.saw[index] = replace(got(record, index), digest="f" * 16)
+
+
+def invent_delivery(material: Material, rng: random.Random) -> None:
+    record = of(material, OWNER)
+    last = got(record, deliveries(record, "red")[-1])
+    record.saw.append(replace(last, offset=last.offset + rng.randint(1, 3)))
+
+
+def leak_delivery(material: Material, rng: random.Random) -> None:
+    """Somebody who is in no room hears of it."""
+    other = of(material, OWNER)
+    material[0].append(Record("dan", saw=[other.saw[rng.choice(deliveries(other, "red"))]]))
+
+
+def forget_stored(material: Material, rng: random.Random) -> None:
+    events = material[1]["red"].events
+    del events[rng.randrange(len(events))]
+
+
+def store_twice(material: Material, rng: random.Random) -> None:
+    events = material[1]["red"].events
+    events.append(replace(rng.choice([event for event in events if event.kind == "message"]), offset=len(events) + 1))
+
+
+def alter_stored(material: Material, rng: random.Random) -> None:
+    events = material[1]["red"].events
+    index = rng.choice([index for index, event in enumerate(events) if event.kind == "message"])
+    events[index] = replace(events[index], digest="f" * 16)
+
+
+def move_ack(material: Material, rng: random.Random) -> None:
+    post = rng.choice([post for record in material[0] for post in record.posts if post.offset is not None])
+    post.offset = (post.offset or 0) + rng.choice((-1, 1))
+
+
+def take_back_ack(material: Material, rng: random.Random) -> None:
+    post = rng.choice([post for record in material[0] for post in record.posts if post.offset is not None])
+    post.offset = None
+
+
+def refuse_resume(material: Material, rng: random.Random) -> None:
+    """Where nobody resumed, the last to join is asked to have resumed in vain."""
+    joins = [
+        (record, index, saw)
+        for record in material[0]
+        for index, saw in enumerate(record.saw)
+        if isinstance(saw, Joined) and saw.recovered
+    ]
+    if not joins:
+        repeat_delivery(material, rng)
+        return
+    record, index, joined = rng.choice(joins)
+    record.saw[index] = replace(joined, recovered=False)
+
+
+SPOIL: list[Callable[[Material, random.Random], None]] = [
+    drop_delivery,
+    repeat_delivery,
+    swap_deliveries,
+    alter_delivery,
+    invent_delivery,
+    leak_delivery,
+    forget_stored,
+    store_twice,
+    alter_stored,
+    move_ack,
+    take_back_ack,
+    refuse_resume,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOIL, ids=lambda spoil: spoil.__name__)
+@given(steps=STEPS, seed=st.integers(0, 2**32))
+def test_any_single_change_of_a_good_run_is_red(
+    spoil: Callable[[Material, random.Random], None], steps: list[tuple[str, str, str]], seed: int
+) -> None:
+    """Whatever is dropped, repeated, moved, altered, added or taken back, wherever it is: never green."""
+    material = play(steps)
+    spoil(material, random.Random(seed))  # noqa: S311
+    assert not judge(*material).kept
