@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from app.migrations import migrate
 from app.store_accounts import Accounts
+from app.store_audit import Audit
 from app.store_bans import Bans
 from app.store_database import SchemaAhead, SchemaBehind, SchemaMismatch, StoreDown
-from app.store_events import Events, RoomUnknown
+from app.store_events import Events
+from app.store_rooms import Rooms
 from app.store_sessions import Sessions, Standing
 
 __all__ = [
-    "RoomUnknown",
     "SchemaAhead",
     "SchemaBehind",
     "SchemaMismatch",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 
-class Store(Events, Accounts, Sessions, Bans):
+class Store(Events, Rooms, Audit, Accounts, Sessions, Bans):
     """`Store(url, timeout)`: open it, use its verbs from one event loop, close it.
 
     Every verb is one hop to a thread and takes at most `timeout` seconds; then, and on every fault of disk, file or

@@ -1,38 +1,41 @@
-"""Rooms and their events in the store: consecutive offsets, one for each (room, sender, client id)."""
+"""Rooms' events in the store: consecutive offsets, one for each (room, sender, client id)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from json import dumps
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from json import dumps, loads
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, case, func, insert, select
 
-from app.model import Event, Offset, Post, RoomId, RoomState, Stored, UserName
+from app.model import Change, Event, EventKind, Offset, Post, RoomId, Stored, UserName
+from app.roles import Action
+from app.store_changes import carry_out
 from app.store_database import Database
-from app.store_schema import events, meta, rooms
+from app.store_heads import Head, lock, settle
+from app.store_schema import events, rooms
+from app.store_seats import objection, seats
+from app.verdict import Denied, ErrorCode
 
 EVENTS_AT_MOST = 1000
 
 Key = tuple[RoomId, UserName, str]
+Pair = tuple[int, UserName]
 
-# A list travels as one JSON parameter: the statement's text is the same for every size of a batch, and SQLite searches
-# the index once for each key, where a row-value IN makes it scan the table.
-_NAMES = func.json_each(bindparam("names", type_=Text)).table_valued("value", name="names")
 _KEYS = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="keys")
-
-# Rooms are locked in the order of their ids, so that two writers (PostgreSQL) cannot wait for each other.
-_LOCK_ROOMS = (
-    select(rooms.c.id, rooms.c.name, rooms.c.offset, rooms.c.stamped_at)
-    .join(_NAMES, rooms.c.name == _NAMES.c.value)
-    .order_by(rooms.c.id)
-    .with_for_update(of=rooms)
+_COLUMNS = (
+    events.c.offset,
+    events.c.sender,
+    events.c.message,
+    events.c.timestamp,
+    events.c.kind,
+    events.c.facts,
 )
-KNOWN = select(
-    events.c.room, events.c.sender, events.c.client_id, events.c.offset, events.c.message, events.c.timestamp
-).join(
+"""In the order of the fields of `Event`, behind its room."""
+
+KNOWN = select(events.c.room, events.c.client_id, *_COLUMNS).join(
     _KEYS,
     and_(
         events.c.room == func.json_extract(_KEYS.c.value, "$[0]"),
@@ -40,136 +43,167 @@ KNOWN = select(
         events.c.client_id == func.json_extract(_KEYS.c.value, "$[2]"),
     ),
 )
-_ADVANCE = (
-    update(rooms)
-    .where(rooms.c.id == bindparam("room_id"))
-    .values(offset=bindparam("newest"), stamped_at=bindparam("stamp"))
-)
 _INSERT = insert(events)
-_EPOCH = select(meta.c.value).where(meta.c.name == "epoch").scalar_subquery()
-_ROOM = select(rooms.c.offset, _EPOCH).where(rooms.c.name == bindparam("room"))
-_EVENTS = (
-    select(events.c.offset, events.c.sender, events.c.message, events.c.timestamp)
-    .join(rooms, rooms.c.id == events.c.room)
-    .where(rooms.c.name == bindparam("room"), events.c.offset > bindparam("after"))
+_IN_ROOM = select(*_COLUMNS).join(rooms, rooms.c.id == events.c.room).where(rooms.c.name == bindparam("room"))
+_AFTER = (
+    # One bound, so that the search begins at the higher one and reads no erased row.
+    _IN_ROOM.where(
+        events.c.offset > case((rooms.c.swept > bindparam("after"), rooms.c.swept), else_=bindparam("after"))
+    )
     .order_by(events.c.offset)
     .limit(bindparam("most"))
 )
-
-
-class RoomUnknown(LookupError):  # noqa: N818
-    """A post for a room that is not in the store; nothing of its batch was stored."""
-
-
-@dataclass(slots=True)
-class Head:
-    """Where a room stands while a batch is numbered."""
-
-    id: int
-    offset: int
-    stamped_at: float
-    moved: bool = False
+_BEFORE = (
+    _IN_ROOM.where(events.c.offset > rooms.c.floor, events.c.offset < bindparam("before"))
+    .order_by(events.c.offset.desc())
+    .limit(bindparam("most"))
+)
+_NEWEST = (1 << 63) - 1
 
 
 class Events(Database):
-    """The store's verbs about rooms and events."""
+    """The store's verbs about events."""
 
-    async def append(self, posts: Sequence[Post]) -> list[Stored]:
-        """Store a batch in one transaction; answers in the posts' order.
+    async def append(self, writes: Sequence[Post | Change]) -> list[Stored | Denied]:
+        """Store a batch in one transaction; answers in its order.
 
-        A post whose (room, sender, client_id) was stored before, or came earlier in the batch, gets that event again.
-        All are stored or none. Raises RoomUnknown, and StoreDown when the outcome is unknown. NUL and lone surrogates,
-        which no database takes, must have been refused before.
+        A write whose (room, sender, client_id) was stored before, or came earlier in the batch, gets that event again.
+        What is refused is answered so, by itself; all else is stored, or none of it. Raises StoreDown when the outcome
+        is unknown. NUL and lone surrogates, which no database takes, must have been refused before.
         """
-        return await self._write(append, posts) if posts else []
-
-    async def room(self, room: RoomId) -> RoomState | None:
-        """Where the room's history stands."""
-        return await self._read(room_state, room)
+        return await self._write(append, writes) if writes else []
 
     async def events(self, room: RoomId, after: int, limit: int) -> list[Event]:
-        """The events above offset `after`, oldest first, at most `limit` and at most 1000."""
+        """The events above offset `after`, oldest first, at most `limit` and at most 1000.
+
+        Some at or below the floor are still there, so that a replay that began above it may finish; when the first one
+        does not follow `after`, retention overtook the replay.
+        """
         return await self._read(events_after, room, after, limit)
 
+    async def events_before(self, room: RoomId, before: int | None, limit: int) -> list[Event]:
+        """The newest events below offset `before` and above the floor, oldest first, at most `limit` and 1000."""
+        return await self._read(events_before, room, before, limit)
 
-def append(connection: Connection, posts: Sequence[Post]) -> list[Stored]:
-    """See `Events.append`. Four statements, whatever the size of the batch."""
-    heads = _lock_rooms(connection, posts)
-    known = _known(connection, heads, posts)
-    stored, rows = number(posts, heads, known, time.time())
-    if rows:
-        moved = [head for head in heads.values() if head.moved]
-        connection.execute(
-            _ADVANCE, [{"room_id": head.id, "newest": head.offset, "stamp": head.stamped_at} for head in moved]
-        )
-        connection.execute(_INSERT, rows)
-    return stored
+
+def append(connection: Connection, writes: Sequence[Post | Change]) -> list[Stored | Denied]:
+    """See `Events.append`. Four statements for posts as of the rooms' own `access`, whatever the size of the batch."""
+    now = time.time()
+    heads = lock(connection, {write.room for write in writes})
+    known = _known(connection, heads, writes)
+    answers: list[Stored | Denied] = []
+    # A change sees what was written before it, and a post behind it the access that it left.
+    for kind, run in groupby(writes, type):
+        if kind is Post:
+            answers += _post(connection, [write for write in run if isinstance(write, Post)], heads, known, now)
+        else:
+            answers += [_change(connection, write, heads, known, now) for write in run if isinstance(write, Change)]
+    settle(connection, heads)
+    return answers
 
 
 def number(
-    posts: Iterable[Post], heads: Mapping[RoomId, Head], known: dict[Key, Event], now: float
-) -> tuple[list[Stored], list[dict[str, Any]]]:
+    posts: Sequence[Post],
+    heads: Mapping[RoomId, Head],
+    known: dict[Key, Event],
+    objections: Mapping[Pair, Denied | None],
+    now: float,
+) -> tuple[list[Stored | Denied], list[dict[str, Any]]]:
     """Give out offsets without any I/O: (the answers, the rows to insert). Moves the heads, adds to `known`."""
-    stored: list[Stored] = []
+    answers: list[Stored | Denied] = []
     rows: list[dict[str, Any]] = []
     for post in posts:
+        head = heads.get(post.room)
         key = None if post.client_id is None else (post.room, post.sender, post.client_id)
-        if key is not None and (event := known.get(key)) is not None:
-            stored.append(Stored(event, repeated=True))
-            continue
-        event = _next(post, heads[post.room], now)
-        if key is not None:
-            known[key] = event
-        stored.append(Stored(event, repeated=False))
-        rows.append(_row(post, event, heads[post.room].id))
-    return stored, rows
-
-
-def room_state(connection: Connection, room: RoomId) -> RoomState | None:
-    """See `Events.room`."""
-    row = connection.execute(_ROOM, {"room": room}).one_or_none()
-    return None if row is None else RoomState(room, Offset(row[0]), row[1])
+        if head is None:
+            answers.append(Denied(ErrorCode.ROOM_UNKNOWN))
+        elif key is not None and (event := known.get(key)) is not None:
+            answers.append(Stored(event, repeated=True))
+        elif post.access != head.access and (denied := objections[head.id, post.sender]) is not None:
+            answers.append(denied)
+        else:
+            stamp = head.stamp(now)
+            event = Event(post.room, head.next(), post.sender, post.message, stamp)
+            if key is not None:
+                known[key] = event
+            answers.append(Stored(event, repeated=False))
+            rows.append(_row(post, event, head.id))
+    return answers, rows
 
 
 def events_after(connection: Connection, room: RoomId, after: int, limit: int) -> list[Event]:
     """See `Events.events`."""
-    most = max(0, min(limit, EVENTS_AT_MOST))
-    rows = connection.execute(_EVENTS, {"room": room, "after": after, "most": most})
-    return [Event(room, *row) for row in rows]
+    rows = connection.execute(_AFTER, {"room": room, "after": after, "most": _most(limit)})
+    return [_event(room, *row) for row in rows]
 
 
-def _lock_rooms(connection: Connection, posts: Sequence[Post]) -> dict[RoomId, Head]:
-    names = {post.room for post in posts}
-    rows = connection.execute(_LOCK_ROOMS, {"names": dumps(list(names))})
-    heads = {row[1]: Head(row[0], row[2], row[3]) for row in rows}
-    if len(heads) < len(names):
-        raise RoomUnknown(", ".join(sorted(names - heads.keys())))
-    return heads
+def events_before(connection: Connection, room: RoomId, before: int | None, limit: int) -> list[Event]:
+    """See `Events.events_before`."""
+    values = {"room": room, "before": _NEWEST if before is None else before, "most": _most(limit)}
+    return [_event(room, *row) for row in connection.execute(_BEFORE, values)][::-1]
 
 
-def _known(connection: Connection, heads: Mapping[RoomId, Head], posts: Sequence[Post]) -> dict[Key, Event]:
+def _most(limit: int) -> int:
+    return max(0, min(limit, EVENTS_AT_MOST))
+
+
+def _known(connection: Connection, heads: Mapping[RoomId, Head], writes: Sequence[Post | Change]) -> dict[Key, Event]:
     """The events that the batch's client ids already have."""
-    keys = {(heads[post.room].id, post.sender, post.client_id) for post in posts if post.client_id is not None}
+    keys = {
+        (heads[write.room].id, write.sender, write.client_id)
+        for write in writes
+        if write.client_id is not None and write.room in heads
+    }
     if not keys:
         return {}
     names = {head.id: room for room, head in heads.items()}
     return {
-        (names[room], sender, client_id): Event(names[room], offset, sender, message, timestamp)
-        for room, sender, client_id, offset, message, timestamp in connection.execute(
-            KNOWN, {"keys": dumps(list(keys))}
-        )
+        (names[room], columns[1], client_id): _event(names[room], *columns)
+        for room, client_id, *columns in connection.execute(KNOWN, {"keys": dumps(list(keys))})
     }
 
 
-def _next(post: Post, head: Head, now: float) -> Event:
-    """The clock may jump back; a room's timestamps never do."""
-    head.offset += 1
-    head.stamped_at = max(head.stamped_at, now)
-    head.moved = True
-    return Event(post.room, Offset(head.offset), post.sender, post.message, head.stamped_at)
+def _post(
+    connection: Connection, posts: list[Post], heads: Mapping[RoomId, Head], known: dict[Key, Event], now: float
+) -> list[Stored | Denied]:
+    answers, rows = number(posts, heads, known, _objections(connection, posts, heads, now), now)
+    if rows:
+        connection.execute(_INSERT, rows)
+    return answers
+
+
+def _objections(
+    connection: Connection, posts: Sequence[Post], heads: Mapping[RoomId, Head], now: float
+) -> dict[Pair, Denied | None]:
+    """What speaks against the senders that were found entitled before the room last changed."""
+    asked = {
+        (head.id, post.sender): head
+        for post in posts
+        if (head := heads.get(post.room)) is not None and post.access != head.access
+    }
+    if not asked:
+        return {}
+    found = seats(connection, asked)
+    return {pair: objection(found[pair], head, (Action.POST,), now) for pair, head in asked.items()}
+
+
+def _change(
+    connection: Connection, change: Change, heads: Mapping[RoomId, Head], known: dict[Key, Event], now: float
+) -> Stored | Denied:
+    head = heads.get(change.room)
+    if head is None:
+        return Denied(ErrorCode.ROOM_UNKNOWN)
+    key = None if change.client_id is None else (change.room, change.sender, change.client_id)
+    if key is not None and (event := known.get(key)) is not None:
+        return Stored(event, repeated=True)
+    answer = carry_out(connection, change, head, now)
+    if key is not None and isinstance(answer, Stored):
+        known[key] = answer.event
+    return answer
 
 
 def _row(post: Post, event: Event, room_id: int) -> dict[str, Any]:
+    """The columns that are left out say by default that it is a message."""
     return {
         "room": room_id,
         "offset": event.offset,
@@ -178,3 +212,10 @@ def _row(post: Post, event: Event, room_id: int) -> dict[str, Any]:
         "message": post.message,
         "timestamp": event.timestamp,
     }
+
+
+def _event(
+    room: RoomId, offset: int, sender: str, message: str, timestamp: float, kind: str, facts: str | None
+) -> Event:
+    said = None if facts is None else loads(facts)
+    return Event(room, Offset(offset), UserName(sender), message, timestamp, EventKind(kind), said)

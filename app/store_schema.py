@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -15,15 +17,19 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
+    false,
     text,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that this code needs. Revisions are numbered, so that a newer database is told from an older one."""
 
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+_ZERO = text("0")
 
 rooms = Table(
     "rooms",
@@ -32,8 +38,56 @@ rooms = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("offset", Integer, nullable=False),
     Column("stamped_at", Double, nullable=False),
+    Column("floor", Integer, nullable=False, server_default=_ZERO),
+    Column("swept", Integer, nullable=False, server_default=_ZERO),
+    Column("access", Integer, nullable=False, server_default=_ZERO),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("public", Boolean, nullable=False, server_default=false()),
+    Column("everyone", Boolean, nullable=False, server_default=false()),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    Column("posts_per_second", Double),
+    Column("slow_seconds", Double, nullable=False, server_default=_ZERO),
+    Column("members", Integer, nullable=False, server_default=_ZERO),
+    Column("created_by", Text),
+    Column("created_at", Double, nullable=False, server_default=_ZERO),
+    Column("client_id", Text),
 )
-"""`offset` and `stamped_at` repeat the newest event's: what the next one continues from."""
+"""`name` is the model's room id. `offset` and `stamped_at` repeat the newest event's: what the next one continues from.
+Events up to `floor` are out of reach; up to `swept` they are removed or erased, too. `members` counts those with a
+role, which a list of rooms would count anew for every row."""
+
+Index(
+    "rooms_client_id",
+    rooms.c.created_by,
+    rooms.c.client_id,
+    unique=True,
+    sqlite_where=text("client_id IS NOT NULL"),
+    postgresql_where=text("client_id IS NOT NULL"),
+)
+Index("rooms_everyone", rooms.c.everyone, sqlite_where=text("everyone = 1"), postgresql_where=text("everyone"))
+Index(
+    "rooms_open",
+    rooms.c.title,
+    sqlite_where=text("public = 1 AND archived = 0"),
+    postgresql_where=text("public AND NOT archived"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("room", Integer, ForeignKey("rooms.id"), primary_key=True),
+    Column("user", Text, primary_key=True),
+    Column("role", Text),
+    Column("invited_by", Text),
+    Column("muted_until", Double, nullable=False),
+    Column("banned_until", Double, nullable=False),
+    Column("read", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Whoever was ever a member, invited, muted or banned. No role: not a member. `inf`: without an end; 0: not at all."""
+
+Index("members_user", members.c.user)
 
 events = Table(
     "events",
@@ -44,9 +98,13 @@ events = Table(
     Column("client_id", Text),
     Column("message", Text, nullable=False),
     Column("timestamp", Double, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'message'")),
+    Column("target", Integer),
+    Column("facts", Text),
     # History is read in key order, so the rows lie in the key's own tree: one tree less to write for each post.
     sqlite_with_rowid=False,
 )
+"""`facts` is a JSON object, `target` repeats the one in it."""
 
 Index(
     "events_client_id",
@@ -57,6 +115,41 @@ Index(
     sqlite_where=text("client_id IS NOT NULL"),
     postgresql_where=text("client_id IS NOT NULL"),
 )
+Index(
+    "events_target",
+    events.c.room,
+    events.c.target,
+    sqlite_where=text("target IS NOT NULL"),
+    postgresql_where=text("target IS NOT NULL"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("room", Integer, ForeignKey("rooms.id"), nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("timestamp", Double, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("user", Text),
+    Column("reason", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    # A page that ends before an id never sees another entry under it.
+    sqlite_autoincrement=True,
+)
+
+Index("audit_room", audit.c.room, audit.c.id)
+
+for _done in ("UPDATE", "DELETE"):
+    event.listen(
+        audit,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"CREATE TRIGGER audit_refuses_{_done.lower()} BEFORE {_done} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        ).execute_if(dialect="sqlite"),
+    )
 
 accounts = Table(
     "accounts",
