@@ -82,7 +82,7 @@ class AuditList(BaseModel):
     more: bool
 
 
-@router.get("/api/rooms", response_model=RoomList, responses=documented(*MEMBER_REASONS, "rate_limited"))
+@router.get("/api/rooms", response_model=RoomList, responses=documented(*MEMBER_REASONS, "rate_limited", "invalid"))
 async def rooms(backends: Parts, who: Member, *, public: bool = False) -> Response:
     """Your rooms and invitations, or the public rooms that you can join."""
     return await _page(backends, who.identity.user, verbs.Rooms(type="rooms", public=public))

@@ -34,6 +34,9 @@ class PaperWire:
     def buffered(self) -> int:
         return self.stuck
 
+    async def drained(self) -> bool:
+        return not self.closed
+
     def close(self, code: int, reason: str) -> None:
         self.closed.append((code, reason))
 

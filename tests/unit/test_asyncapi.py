@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from app import protocol
 from app.asyncapi import document
-from app.frames import CLIENT_FRAMES, SERVER_FRAMES, ErrorCode
-from app.model import Event, Offset, RoomId, UserName
+from app.frames import SERVER_FRAMES
+from app.model import Event, EventKind, Offset, RoomId, UserName
 from app.protocol import Malformed, Profile, parse
-from app.verdict import CLOSES, REASONS
+from app.verbs import CLIENT_FRAMES
+from app.verdict import CLOSES, REASONS, Denied, ErrorCode
 from tests.unit.frames import frames
 
 DOCUMENT = document()
@@ -54,12 +55,24 @@ def test_it_is_whole() -> None:
     json.dumps(DOCUMENT)
 
 
+def _told(kind: EventKind, message: str, **facts: Any) -> bytes:
+    event = Event(RoomId("lobby"), Offset(1), UserName("ann"), message, 1.5, kind, facts or None)
+    return protocol.events([event], Profile.CHAT_V1)
+
+
 SERVER = {
-    "Message": protocol.messages([Event(RoomId("lobby"), Offset(1), UserName("ann"), "hi", 1.5)], Profile.CHAT_V1),
+    "Message": _told(EventKind.MESSAGE, "hi")
+    + _told(EventKind.MESSAGE, "hi", edited_at=1.5)
+    + _told(EventKind.MESSAGE, "", deleted=True),
+    "Edited": _told(EventKind.EDITED, "hi", target=3) + _told(EventKind.EDITED, "", target=3, deleted=True),
+    "Deleted": _told(EventKind.DELETED, "", target=3, reason="spam"),
+    "MemberChanged": _told(EventKind.MEMBER, "", change="banned", user="bob", until=9.5, reason="spam"),
+    "RoomChanged": _told(EventKind.ROOM, "", change="configured", public=False, slow_seconds=0.0),
+    "TypingNow": protocol.typing(RoomId("lobby"), ["ann"]),
     "TutorialMessage": protocol.said("System", "hi", 1.5),
     "Ack": protocol.ack("a", "lobby", 1) + protocol.ack(None) + protocol.ack("a", expires_at=1.5),
-    "Error": protocol.error(ErrorCode.RATE_LIMITED, "Wait.", "a", "posts_per_user", 0.5)
-    + protocol.error(ErrorCode.BLANK, "Message cannot be empty"),
+    "Error": protocol.error(Denied(ErrorCode.RATE_LIMITED, 0.5, "posts_per_user"), "a")
+    + protocol.error(Denied(ErrorCode.REMOVED), room="lobby"),
     "Presence": protocol.notices(RoomId("lobby"), ["ann"], [], Profile.CHAT_V1, 1.5),
 }
 
@@ -74,11 +87,13 @@ def test_server_frames_are_as_described(name: str) -> None:
 
 
 FIELDS = st.fixed_dictionaries(
-    {"type": st.sampled_from(["join", "leave", "post", "ping"])},
+    {"type": st.sampled_from(["join", "leave", "post", "ping", "read", "typing", "members", "archive", "history"])},
     optional={
         "room": st.sampled_from(["lobby", "Lobby", "a" * 33, "", 1, None]),
         "message": st.sampled_from(["hi", 1, None]),
         "id": st.sampled_from(["a", "", "a b", "a" * 65, 1, None]),
+        "offset": st.sampled_from([0, 7, -1, 1 << 53, 1.5, "1", None]),
+        "limit": st.sampled_from([1, 50, 51, 0, "1", None]),
         "room_id": st.just("lobby"),
     },
 )

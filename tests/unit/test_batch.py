@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import pytest
 
 from app.batch import Batch
 from app.metrics import Metrics
-from app.model import DEFAULT_ROOM, Event, Post, Stored, UserName
+from app.model import DEFAULT_ROOM, Change, Event, Post, RoomId, Stored, UserName
+from app.roles import Action
 from app.store import Store
+from app.verdict import Denied, ErrorCode
 from tests.patience import PATIENCE
 
 
@@ -33,7 +35,7 @@ class Room:
         self.metrics = Metrics()
         self.heard: list[Event] = []
         self.deaf = False
-        self.answers: list[Stored | None] = []
+        self.answers: list[Stored | Denied | None] = []
         self.batch = Batch(store, self.publish, self.metrics, size, queued)
 
     async def publish(self, events: Sequence[Event]) -> None:
@@ -53,9 +55,36 @@ async def test_posts_are_answered_in_order_and_published_once(store: Store) -> N
     room = Room(store, size=3)
     assert all(room.put(str(number), f"id{number % 8}") for number in range(10))
     assert await room.batch.flush(PATIENCE)
-    offsets = [answer.event.offset for answer in room.answers if answer]
+    offsets = [answer.event.offset for answer in room.answers if isinstance(answer, Stored)]
     assert offsets == [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]
     assert [event.offset for event in room.heard] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+async def test_a_change_is_answered_only_once_it_was_delivered(store: Store) -> None:
+    """Whoever removed somebody may rely on it then; a post's sender need not wait for the others."""
+    room = Room(store)
+    await store.create_account(UserName("root"), "!", admin=True)
+    await store.create_account(UserName("bob"), "!")
+    heard: list[tuple[str, int]] = []
+
+    def answer(what: str) -> Callable[[Stored | Denied | None], None]:
+        return lambda _: heard.append((what, len(room.heard)))
+
+    room.batch.put(Post(DEFAULT_ROOM, UserName("ann"), "hi"), answer("post"))
+    kick = Change(DEFAULT_ROOM, UserName("root"), Action.KICK, user=UserName("bob"))
+    room.batch.put(kick, answer("kick"))
+    assert await room.batch.flush(PATIENCE)
+    assert heard == [("post", 0), ("kick", 2)]
+
+
+async def test_what_is_denied_is_answered_and_not_published(store: Store) -> None:
+    """One refusal is not its neighbours'."""
+    room = Room(store)
+    room.batch.put(Post(RoomId("nowhere"), UserName("ann"), "hi"), room.answers.append)
+    room.put("found")
+    assert await room.batch.flush(PATIENCE)
+    assert room.answers[0] == Denied(ErrorCode.ROOM_UNKNOWN)
+    assert [event.message for event in room.heard] == ["found"]
 
 
 async def test_no_more_wait_than_may(store: Store) -> None:
@@ -97,7 +126,7 @@ async def test_one_that_cannot_be_answered_does_not_stop_the_others(store: Store
     """Neither its neighbours in the batch nor the delivery."""
     room = Room(store)
 
-    def broken(_: Stored | None) -> None:
+    def broken(_: Stored | Denied | None) -> None:
         raise RuntimeError("its connection is in no state to be told")
 
     room.batch.put(Post(DEFAULT_ROOM, UserName("bob"), "first"), broken)

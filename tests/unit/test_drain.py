@@ -14,6 +14,7 @@ from app.broker_memory import MemoryBroker
 from app.connection import Connection
 from app.drain import Drain
 from app.hub import Hub
+from app.limiter import Rate
 from app.metrics import Metrics
 from app.protocol import Profile
 from app.store import Store
@@ -22,7 +23,7 @@ from tests.unit.live import PaperWire, connection
 
 @pytest.fixture
 async def hub() -> Hub:
-    return Hub(Metrics())
+    return Hub(Metrics(), Rate(1.0, 1))
 
 
 @pytest.fixture

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from app.hub import Hub, LiveRoom
+from app.connection import Connection
+from app.hub import Hub
+from app.limiter import Rate
+from app.live_room import LiveRoom
 from app.metrics import Metrics
 from app.model import (
     DEFAULT_ROOM,
+    Entry,
     Event,
+    EventKind,
     Offset,
     Revocation,
     RevocationKind,
@@ -18,13 +23,32 @@ from app.model import (
     UserName,
 )
 from app.protocol import Profile
+from app.roles import Role
 from tests.unit.live import connection
+
+STATE = RoomState(DEFAULT_ROOM, Offset(0), "e")
+ENTRY = Entry(STATE, Role.MEMBER)
+
+
+class Told:
+    """What the hub said about its rooms."""
+
+    def __init__(self) -> None:
+        self.removed: list[Connection] = []
+        self.lost: list[LiveRoom] = []
 
 
 @pytest.fixture
-def hub() -> Hub:
-    hub = Hub(Metrics())
-    hub.rooms[DEFAULT_ROOM] = LiveRoom(RoomState(DEFAULT_ROOM, Offset(0), "e"))
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def hub(told: Told) -> Hub:
+    hub = Hub(Metrics(), Rate(50.0, 50))
+    hub.removed = lambda gone, _room: told.removed.append(gone)
+    hub.lost = told.lost.append
+    hub.open(STATE)
     return hub
 
 
@@ -40,7 +64,7 @@ def test_members_get_events_in_their_profile(hub: Hub) -> None:
         connection("eve"),
     )
     room = hub.rooms[DEFAULT_ROOM]
-    assert hub.join(one, room) and hub.join(two, room)
+    assert room.join(one, ENTRY) and room.join(two, ENTRY)
     hub.deliver([_event(1), _event(2), _event(9, RoomId("elsewhere"))])
     assert [frame["offset"] for frame in one_wire.take()] == [1, 2]
     assert [frame["message"] for frame in two_wire.take()] == ["m1", "m2"]
@@ -51,16 +75,119 @@ def test_members_get_events_in_their_profile(hub: Hub) -> None:
 def test_first_and_last_connection_of_a_user(hub: Hub) -> None:
     """Only those are worth a notice."""
     (one, _), (two, _), room = connection(), connection(), hub.rooms[DEFAULT_ROOM]
-    assert hub.join(one, room) and not hub.join(two, room)
+    assert room.join(one, ENTRY) and not room.join(two, ENTRY)
     assert not hub.leave(one, room) and hub.leave(two, room)
     assert not room.users and not one.rooms
+    assert not hub.rooms, "a room that nobody is in is forgotten"
+
+
+def _member(offset: int, change: str, user: str, **facts: object) -> Event:
+    return Event(
+        DEFAULT_ROOM,
+        Offset(offset),
+        UserName("ann"),
+        "",
+        1.0,
+        EventKind.MEMBER,
+        {"change": change, "user": user, **facts},
+    )
+
+
+@pytest.mark.parametrize("change", ["kicked", "banned", "left", "declined"])
+def test_whoever_is_removed_gets_the_removal_and_nothing_after_it(hub: Hub, told: Told, change: str) -> None:
+    """On all connections, within one batch; everybody else goes on, and the user's list of rooms is told."""
+    (one, one_wire), (two, two_wire), (other, other_wire) = connection("bob"), connection("bob"), connection("eve")
+    room = hub.rooms[DEFAULT_ROOM]
+    for live in (one, two, other):
+        hub.add(live)
+        room.join(live, ENTRY)
+    hub.deliver([_event(1), _member(2, change, "bob"), _event(3)])
+    for wire in (one_wire, two_wire):
+        frames = wire.take()
+        assert [frame.get("offset") for frame in frames] == [1, 2, None]
+        assert frames[2] == {"type": "membership", "room": "lobby", "change": change, "sender": "ann"}
+    assert [frame["offset"] for frame in other_wire.take()] == [1, 2, 3]
+    assert set(told.removed) == {one, two} and not one.rooms
+    assert (room.access, set(room.users)) == (1, {"eve"})
+
+
+def test_events_that_are_missing_are_asked_for_and_none_is_delivered_twice(hub: Hub, told: Told) -> None:
+    """A gap is delivered to nobody before it is filled; what came before is not sent again."""
+    live, wire = connection()
+    room = hub.rooms[DEFAULT_ROOM]
+    room.join(live, ENTRY)
+    hub.deliver([_event(1)])
+    hub.deliver([_event(3)])
+    hub.deliver([_event(2), _event(4)])
+    assert told.lost == [room, room]
+    hub.deliver([_event(1), _event(2)])
+    hub.deliver([_event(2)])
+    hub.deliver([_event(2), _event(3), _event(4)])
+    assert [frame["offset"] for frame in wire.take()] == [1, 2, 3, 4]
+
+
+def test_what_was_delivered_last_is_kept_for_those_who_come_right_back(hub: Hub) -> None:
+    """Up to a bound, and only while it is what the store would say: an edit or a deletion empties it."""
+    room = hub.rooms[DEFAULT_ROOM]
+    hub.deliver([_event(offset) for offset in range(1, 101)])
+    kept = room.since(90)
+    assert kept is not None and [event.offset for event in kept] == list(range(91, 101))
+    assert (room.since(100), room.since(3)) == ([], None)
+    deleted = Event(DEFAULT_ROOM, Offset(101), UserName("ann"), "", 1.0, EventKind.DELETED, {"target": 95})
+    hub.deliver([deleted])
+    assert (room.since(99), room.since(100)) == (None, [deleted])
+
+
+def test_changes_of_the_room_apply_at_once(hub: Hub) -> None:
+    """Roles, mutes, rates, slow mode and the archive: what the next post is judged by."""
+    live, _ = connection("bob")
+    room = hub.rooms[DEFAULT_ROOM]
+    room.join(live, ENTRY)
+    hub.deliver([_member(1, "role", "bob", role="moderator"), _member(2, "muted", "bob", until=9.0)])
+    assert (room.users[UserName("bob")].role, room.users[UserName("bob")].muted_until) == (Role.MODERATOR, 9.0)
+    hub.deliver([_member(3, "muted", "bob")])
+    assert room.users[UserName("bob")].muted_until == float("inf")
+    hub.deliver([_member(4, "unmuted", "bob"), _member(5, "muted", "nobody-here")])
+    assert room.users[UserName("bob")].muted_until == 0.0
+
+    def changed(offset: int, change: str, **facts: object) -> Event:
+        said = {"change": change, **facts}
+        return Event(DEFAULT_ROOM, Offset(offset), UserName("ann"), "", 1.0, EventKind.ROOM, said)
+
+    hub.deliver([changed(6, "configured", posts_per_second=2.0), changed(7, "configured", slow_seconds=10.0)])
+    assert (room.rate, room.slow) == (Rate(2.0, 2.0), Rate(0.1, 1))
+    hub.deliver([changed(8, "configured", posts_per_second=0), changed(9, "archived")])
+    assert (room.rate, room.slow, room.archived) == (Rate(50.0, 50), Rate(0.1, 1), True)
+    hub.deliver([changed(10, "configured", slow_seconds=0), changed(11, "unarchived"), changed(12, "renamed")])
+    assert (room.slow, room.archived, room.access) == (None, False, 12)
+
+
+def test_who_made_a_room_learns_it_on_all_connections(hub: Hub) -> None:
+    """Those that speak the tutorial's profile would not understand."""
+    (one, one_wire), (two, two_wire) = connection("ann"), connection("ann", Profile.TUTORIAL)
+    hub.add(one)
+    hub.add(two)
+    room = RoomId("mine-1")
+    hub.deliver([Event(room, Offset(1), UserName("ann"), "", 1.0, EventKind.ROOM, {"change": "created"})])
+    assert one_wire.take() == [{"type": "membership", "room": room, "change": "created", "sender": "ann"}]
+    assert two_wire.take() == []
+
+
+def test_typing_is_for_those_who_can_see_it(hub: Hub) -> None:
+    """Ephemeral, in chat.v1 only."""
+    (one, one_wire), (two, two_wire) = connection(), connection("bob", Profile.TUTORIAL)
+    for live in (one, two):
+        hub.rooms[DEFAULT_ROOM].join(live, ENTRY)
+    hub.typing(DEFAULT_ROOM, [UserName("eve")])
+    assert one_wire.take() == [{"type": "typing", "room": "lobby", "users": ["eve"]}]
+    assert two_wire.take() == []
 
 
 def test_notices_reach_members(hub: Hub) -> None:
     """As presence or as System, and an unknown room is nobody's."""
     (one, one_wire), (two, two_wire) = connection(), connection("bob", Profile.TUTORIAL)
     for live in (one, two):
-        hub.join(live, hub.rooms[DEFAULT_ROOM])
+        hub.rooms[DEFAULT_ROOM].join(live, ENTRY)
     hub.notify(DEFAULT_ROOM, [UserName("eve")], [])
     hub.notify(RoomId("elsewhere"), [UserName("eve")], [])
     assert one_wire.take() == [{"type": "presence", "room": "lobby", "joined": ["eve"], "left": []}]

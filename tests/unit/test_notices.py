@@ -20,6 +20,7 @@ class Room:
     def __init__(self) -> None:
         self.size = 2
         self.told: asyncio.Queue[tuple[list[str], list[str]]] = asyncio.Queue()
+        self.typing: asyncio.Queue[list[str]] = asyncio.Queue()
         self.broken = False
         self.failed = asyncio.Event()
 
@@ -30,8 +31,11 @@ class Room:
             raise OSError
         self.told.put_nowait((list(joined), list(left)))
 
+    async def say_typing(self, _room: str, users: Sequence[str]) -> None:
+        self.typing.put_nowait(list(users))
+
     def notices(self, resume: float = 0.0) -> Notices:
-        return Notices(self.notify, lambda _: self.size, 100, resume)
+        return Notices(self.notify, self.say_typing, lambda _: self.size, 100, resume)
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +78,20 @@ async def test_large_rooms_are_quiet() -> None:
     room.size = 100
     notices.came(DEFAULT_ROOM, BOB)
     assert await room.told.get() == (["bob"], [])
+
+
+async def test_who_is_writing_is_told_once_an_interval() -> None:
+    """However often they say so; not in large rooms."""
+    room = Room()
+    notices = room.notices()
+    room.size = 101
+    notices.typing(DEFAULT_ROOM, ANN)
+    room.size = 100
+    for user in (BOB, ANN, BOB):
+        notices.typing(DEFAULT_ROOM, user)
+    assert await room.typing.get() == ["ann", "bob"]
+    notices.typing(DEFAULT_ROOM, BOB)
+    assert await room.typing.get() == ["bob"]
 
 
 async def test_a_lost_notice_loses_nothing_else() -> None:

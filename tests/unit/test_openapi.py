@@ -46,6 +46,13 @@ def test_every_route_is_documented() -> None:
         "GET /api/bans",
         "DELETE /api/bans/{id}",
         "POST /api/revocations",
+        "GET /api/rooms",
+        "POST /api/rooms",
+        "GET /api/rooms/{room}",
+        "GET /api/rooms/{room}/events",
+        "GET /api/rooms/{room}/members",
+        "GET /api/rooms/{room}/audit",
+        "POST /api/rooms/{room}/{verb}",
     }
 
 

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import protocol
-from app.frames import Error, ErrorCode, Post, TutorialPost
-from app.model import Event, Offset, RoomId, UserName
+from app.frames import Error
+from app.model import Event, EventKind, Offset, RoomId, UserName
 from app.protocol import Invalid, Malformed, Profile, parse
+from app.verbs import CLIENT_FRAMES, Post, TutorialPost
+from app.verdict import Denied, ErrorCode
 from tests.unit.frames import frames
 
 CANARY = "canary\u2603value"
@@ -32,7 +34,7 @@ def test_parse_never_raises_and_never_echoes(profile: Profile, text: str) -> Non
     if isinstance(answer, Malformed):
         assert answer.error and answer.reason in Invalid and answer.code in ErrorCode
         assert CANARY not in answer.error and "canary" not in str(answer.id)
-        frame = protocol.error(answer.code, answer.error, answer.id)
+        frame = protocol.error(Denied(answer.code, sentence=answer.error), answer.id)
         [(_, payload)] = frames(frame)
         Error.model_validate_json(payload)
 
@@ -65,17 +67,64 @@ def test_what_people_write_passes(message: str) -> None:
 
 
 def test_every_verb() -> None:
-    """One frame of each, with and without id."""
+    """One frame of each at least, with and without id."""
+    seen = set()
     for fields in (
         {"type": "join", "room": "lobby"},
         {"type": "leave", "room": "lobby", "id": "a"},
         {"type": "post", "room": "a-b_1", "message": "hi", "id": "~" * 64},
         {"type": "refresh", "token": "a.b.c"},
         {"type": "ping", "id": None},
+        {"type": "join", "room": "lobby", "after": 0, "epoch": "e"},
+        {"type": "edit", "room": "lobby", "target": 3, "message": "hi"},
+        {"type": "delete", "room": "lobby", "target": 3, "reason": "spam"},
+        {"type": "typing", "room": "lobby"},
+        {"type": "read", "room": "lobby", "offset": 7},
+        {"type": "history", "room": "lobby", "before": 7, "limit": 50},
+        {"type": "members", "room": "lobby"},
+        {"type": "audit", "room": "lobby", "before": 1},
+        {"type": "rooms", "public": True},
+        {"type": "create", "title": "Book club", "public": False},
+        {"type": "invite", "room": "lobby", "user": "bob"},
+        {"type": "kick", "room": "lobby", "user": "bob", "reason": "spam"},
+        {"type": "ban", "room": "lobby", "user": "bob", "seconds": 60},
+        {"type": "unban", "room": "lobby", "user": "bob"},
+        {"type": "mute", "room": "lobby", "user": "bob", "seconds": 0.5},
+        {"type": "unmute", "room": "lobby", "user": "bob"},
+        {"type": "set_role", "room": "lobby", "user": "bob", "role": "moderator"},
+        {"type": "rename", "room": "lobby", "title": "Other"},
+        {"type": "configure", "room": "lobby", "slow_seconds": 0},
+        {"type": "archive", "room": "lobby"},
+        {"type": "unarchive", "room": "lobby"},
     ):
         verb = parse(json.dumps(fields), Profile.CHAT_V1)
-        assert not isinstance(verb, Malformed)
+        assert not isinstance(verb, Malformed), (fields, verb)
         assert verb.model_dump(exclude_unset=True) == fields
+        seen.add(type(verb))
+    assert seen == set(CLIENT_FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"type": "join", "after": 3}, "after and epoch are only sent together"),
+        ({"type": "history", "before": 3, "after": 1}, "Send before or after, not both"),
+        ({"type": "configure"}, "Name at least one of public, posts_per_second and slow_seconds"),
+        ({"type": "history", "limit": 51}, "limit does not have the right form"),
+        ({"type": "rename", "title": " "}, "A title has to show something, without blanks around it"),
+        ({"type": "rename", "title": "a\nb"}, "Only one line of printable characters is allowed here"),
+        ({"type": "kick", "user": "bob", "reason": "\x1b[2J"}, "Only one line of printable characters is allowed here"),
+        ({"type": "kick", "user": "bob", "reason": "x" * 201}, "reason does not have the right form"),
+        ({"type": "ban", "user": "bob", "seconds": -1}, "seconds does not have the right form"),
+        ({"type": "set_role", "user": "bob", "role": "banned"}, "role does not have the right form"),
+        ({"type": "kick"}, "user is missing"),
+        ({"type": "read", "offset": -1}, "offset does not have the right form"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_with_a_sentence(fields: dict[str, Any], error: str) -> None:
+    """A person who writes a client reads it and knows what to do."""
+    answer = parse(json.dumps({"room": "lobby", **fields}), Profile.CHAT_V1)
+    assert isinstance(answer, Malformed) and answer.error == error
 
 
 def test_the_longest_message_is_a_setting() -> None:
@@ -101,7 +150,7 @@ def _decoded(data: bytes) -> list[dict[str, Any]]:
 def test_events_are_framed_for_both_profiles() -> None:
     """Several events are as many frames in one piece."""
     events = [Event(RoomId("lobby"), Offset(n), UserName("ann"), f"m{n}", 1.5) for n in (1, 2)]
-    assert _decoded(protocol.messages(events, Profile.CHAT_V1))[1] == {
+    assert _decoded(protocol.events(events, Profile.CHAT_V1))[1] == {
         "type": "message",
         "room": "lobby",
         "offset": 2,
@@ -109,9 +158,20 @@ def test_events_are_framed_for_both_profiles() -> None:
         "message": "m2",
         "timestamp": 1.5,
     }
-    assert _decoded(protocol.messages(events, Profile.TUTORIAL)) == [
+    assert _decoded(protocol.events(events, Profile.TUTORIAL)) == [
         {"sender": "ann", "message": f"m{n}", "timestamp": 1.5} for n in (1, 2)
     ]
+
+
+def test_other_events_have_their_own_frames_and_none_in_the_tutorials_profile() -> None:
+    """The facts stand beside what all events have; a tombstone has no text to send."""
+    facts = {"change": "kicked", "user": "bob", "reason": "spam"}
+    kicked = Event(RoomId("lobby"), Offset(3), UserName("ann"), "", 1.5, EventKind.MEMBER, facts)
+    gone = Event(RoomId("lobby"), Offset(4), UserName("ann"), "", 1.5, EventKind.MESSAGE, {"deleted": True})
+    one, two = _decoded(protocol.events([kicked, gone], Profile.CHAT_V1))
+    assert one == {"type": "member", "room": "lobby", "offset": 3, "sender": "ann", "timestamp": 1.5, **facts}
+    assert (two["type"], two["message"], two["deleted"]) == ("message", "", True)
+    assert protocol.events([kicked, gone], Profile.TUTORIAL) == b""
 
 
 def test_notices_are_framed_for_both_profiles() -> None:
@@ -128,8 +188,9 @@ def test_notices_are_framed_for_both_profiles() -> None:
 
 def test_waiting_retry_after_is_enough() -> None:
     """It is rounded up; what is None is left out."""
-    [frame] = _decoded(protocol.error(ErrorCode.RATE_LIMITED, "Wait.", "i", "posts_per_user", 0.1234))
-    assert frame["retry_after"] == 0.13
+    [frame] = _decoded(protocol.error(Denied(ErrorCode.RATE_LIMITED, 0.1234, "posts_per_user"), "i"))
+    assert (frame["retry_after"], frame["limit"]) == (0.13, "posts_per_user")
+    assert frame["error"] == "Rate limit exceeded. Please wait before sending more messages."
     assert _decoded(protocol.ack("i")) == [{"type": "ack", "id": "i"}]
 
 
