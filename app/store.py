@@ -8,6 +8,9 @@ from app.store_audit import Audit
 from app.store_bans import Bans
 from app.store_database import SchemaAhead, SchemaBehind, SchemaMismatch, StoreDown
 from app.store_events import Events
+from app.store_listings import Listings
+from app.store_members import Members
+from app.store_retention import Retention
 from app.store_rooms import Rooms
 from app.store_sessions import Sessions, Standing
 
@@ -21,7 +24,7 @@ __all__ = [
 ]
 
 
-class Store(Events, Rooms, Audit, Accounts, Sessions, Bans):
+class Store(Events, Rooms, Members, Listings, Audit, Retention, Accounts, Sessions, Bans):
     """`Store(url, timeout)`: open it, use its verbs from one event loop, close it.
 
     Every verb is one hop to a thread and takes at most `timeout` seconds; then, and on every fault of disk, file or
