@@ -11,9 +11,10 @@ from prometheus_client.core import Metric
 
 from app import asyncapi
 from app.metrics import Metrics
+from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
 from app.settings import PREFIX, Settings
-from app.verdict import CLOSES, REASONS, Reason
+from app.verdict import CLOSES, ERRORS, REASONS, Reason
 
 FOLDER: Final = Path(__file__).parent
 _BARE: Final = {"database_url", "redis_url", "workers"}
@@ -39,6 +40,7 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": _settings(),
         "reasons.md": _reasons(),
+        "roles.md": _roles(),
         "metrics.md": _metrics(),
         "openapi.json": _json(api.document()),
         "asyncapi.json": _json(asyncapi.document()),
@@ -72,6 +74,7 @@ def _reasons() -> str:
         (str(meaning.status.value), f"`{reason}`", "yes" if reason in _LATER else "no", meaning.text)
         for reason, meaning in REASONS.items()
     ]
+    errors = [(f"`{code}`", str(meaning.status.value), meaning.text) for code, meaning in ERRORS.items()]
     closes = [
         (str(code.value), f"`{word}`", "no" if code.value >= 4500 else "yes", text)  # noqa: PLR2004
         for code, (word, text) in CLOSES.items()
@@ -82,9 +85,40 @@ def _reasons() -> str:
         "Where a retry helps, `retry_after` and the Retry-After header say when. A browser's JavaScript cannot read "
         "the answer to a handshake: `POST /api/tickets` gives the same one.\n\n"
         + _table(("status", "reason", "retry", "meaning"), refusals)
+        + "\n## Refused frames\n\nThe `code` of an error frame, and the `reason` of the same refusal over HTTP with "
+        "this status. With `retry_after`, the same frame may pass after so many seconds.\n\n"
+        + _table(("code", "status", "meaning"), errors)
         + "\n## Close codes\n\n4000-4499 may reconnect, 4500-4999 may not. The close frame's reason is the word.\n\n"
         + _table(("code", "reason", "reconnect", "meaning"), closes)
     )
+
+
+def _roles() -> str:
+    roles = tuple(Role)
+    rows = [
+        (f"`{action}`", *("yes" if may(role, action) else "" for role in roles), _when(action)) for action in Action
+    ]
+    return (
+        f"{_ONCE}# Who may do what in a room\n\n"
+        "One table in the code (app/roles.py) decides, this page shows it and the tests go through every cell. "
+        "`guest` is anybody in view of a public room, `stranger` anybody in view of a private one, for whom it does "
+        "not exist. `join` makes a member; whoever may read the history may be live in the room. `delete_any` is "
+        "`delete` of somebody else's message.\n\n"
+        + _table(("action", *roles, "but"), rows)
+        + "\nKick, ban, unban, mute, unmute, invite and set_role need a higher rank than the user whom they concern "
+        "has: owners stand above moderators, moderators above everybody else. Nobody does them to themselves, except "
+        "that an owner may step down while another one remains; the last owner can neither leave nor step down. "
+        "An administrator of the server counts as owner of every public room, and as nobody in private ones.\n"
+    )
+
+
+def _when(action: Action) -> str:
+    bars = []
+    if action not in WHEN_ARCHIVED:
+        bars.append("not when archived")
+    if action in WHEN_NOT_MUTED:
+        bars.append("not when muted")
+    return ", ".join(bars)
 
 
 def _metrics() -> str:
