@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from json import dumps
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select
 
-from app.model import Change, EventKind, Stored, UserName
-from app.roles import MEMBERS, Action, Role, may, outranks
+from app.model import Change, EventKind, Stored
+from app.roles import MEMBERS, Action, Role, outranks
 from app.store_audit import Telling, tell
+from app.store_edits import edit, erase
 from app.store_heads import Head
-from app.store_schema import events, members, rooms
-from app.store_seats import Seat, effective_role, objection, seats, sit
+from app.store_schema import members
+from app.store_seats import Seat, joined_rooms, objection, seats, sit
+from app.store_turns import Turn
 from app.verdict import Denied, ErrorCode
 
-_JOINED = (
-    select(func.count())
-    .select_from(members.join(rooms, rooms.c.id == members.c.room))
-    .where(members.c.user == bindparam("name"), members.c.role.is_not(None), ~rooms.c.everyone)
-)
 _OTHER_OWNER = (
     select(members.c.user)
     .where(
@@ -31,25 +27,6 @@ _OTHER_OWNER = (
         members.c.user != bindparam("name"),
     )
     .limit(1)
-)
-_MESSAGE = select(events.c.sender, events.c.message).where(
-    events.c.room == bindparam("in_room"),
-    events.c.offset == bindparam("at"),
-    events.c.kind == EventKind.MESSAGE.value,
-)
-_REWRITE = (
-    update(events)
-    .where(events.c.room == bindparam("in_room"), events.c.offset == bindparam("at"))
-    .values(message=bindparam("text"), facts=bindparam("said"))
-)
-_ERASE_EDITS = (
-    update(events)
-    .where(
-        events.c.room == bindparam("in_room"),
-        events.c.target == bindparam("at"),
-        events.c.kind == EventKind.EDITED.value,
-    )
-    .values(message="", facts=bindparam("said"))
 )
 _CONCERNING: Final = frozenset(
     {Action.INVITE, Action.KICK, Action.BAN, Action.UNBAN, Action.MUTE, Action.UNMUTE, Action.SET_ROLE}
@@ -63,35 +40,6 @@ _ONE_OF: Final = {
 }
 _FORBIDDEN: Final = Denied(ErrorCode.FORBIDDEN)
 _UNCHANGED: Final = Denied(ErrorCode.UNCHANGED)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One change while it is carried out."""
-
-    connection: Connection
-    change: Change
-    head: Head
-    now: float
-    own: Seat
-    """The sender's."""
-    other: Seat
-    """That of the user whom it concerns, if anybody."""
-
-    @property
-    def user(self) -> UserName:
-        """Whom it concerns; the sender where nobody is named."""
-        return self.change.user or self.change.sender
-
-    def role(self, seat: Seat) -> Role:
-        """What a seat is now."""
-        return effective_role(seat, self.head, self.now)
-
-
-def joined_rooms(connection: Connection, user: UserName) -> int:
-    """How many rooms the user joined, those that everybody is in apart."""
-    count: int = connection.execute(_JOINED, {"name": user}).scalar_one()
-    return count
 
 
 def carry_out(connection: Connection, change: Change, head: Head, now: float) -> Stored | Denied:
@@ -258,37 +206,12 @@ def _unarchive(turn: Turn) -> Telling | Denied:
     return _room(turn, "unarchived")
 
 
-def _edit(turn: Turn) -> Telling | Denied:
-    message = _message_at(turn)
-    if message is None or message.sender != turn.change.sender:
-        return Denied(ErrorCode.EVENT_UNKNOWN)
-    said = {"edited_at": turn.head.stamp(turn.now)}
-    turn.connection.execute(_REWRITE, _target(turn) | {"text": turn.change.message, "said": dumps(said)})
-    return Telling(EventKind.EDITED, {"target": turn.change.target}, turn.change.message, turn.change.target)
-
-
-def _delete(turn: Turn) -> Telling | Denied:
-    message = _message_at(turn)
-    if message is None:
-        return Denied(ErrorCode.EVENT_UNKNOWN)
-    own = message.sender == turn.change.sender
-    if not may(turn.role(turn.own), Action.DELETE if own else Action.DELETE_ANY):
-        return _FORBIDDEN
-    at, target = _target(turn), turn.change.target
-    turn.connection.execute(_REWRITE, at | {"text": "", "said": dumps({"deleted": True})})
-    turn.connection.execute(_ERASE_EDITS, at | {"said": dumps({"target": target, "deleted": True})})
-    facts = {"target": target} | _reason(turn)
-    if own:
-        return Telling(EventKind.DELETED, facts, target=target)
-    return Telling(EventKind.DELETED, facts, target=target, action=Action.DELETE_ANY.value, user=message.sender)
-
-
 _ACTS: Final[dict[Action, Callable[[Turn], Telling | Denied]]] = {
     Action.JOIN: _join,
     Action.LEAVE: _leave,
-    Action.EDIT: _edit,
-    Action.DELETE: _delete,
-    Action.DELETE_ANY: _delete,
+    Action.EDIT: edit,
+    Action.DELETE: erase,
+    Action.DELETE_ANY: erase,
     Action.INVITE: _invite,
     Action.KICK: _kick,
     Action.BAN: _ban,
@@ -317,29 +240,13 @@ def _is_last_owner(turn: Turn) -> bool:
     return turn.connection.execute(_OTHER_OWNER, values).first() is None
 
 
-def _message_at(turn: Turn) -> Row[Any, Any] | None:
-    """The message that the change is about, unless it is out of reach or its text is gone already."""
-    row = turn.connection.execute(_MESSAGE, _target(turn)).one_or_none()
-    if row is None or not row.message or (turn.change.target or 0) <= turn.head.floor:
-        return None
-    return row
-
-
-def _target(turn: Turn) -> dict[str, Any]:
-    return {"in_room": turn.head.id, "at": turn.change.target}
-
-
 def _until(turn: Turn) -> float:
     return math.inf if turn.change.until is None else turn.change.until
 
 
-def _reason(turn: Turn) -> dict[str, Any]:
-    return {"reason": turn.change.reason} if turn.change.reason else {}
-
-
 def _member(turn: Turn, change: str, **facts: Any) -> Telling:
     said = {name: value for name, value in facts.items() if value is not None}
-    facts = {"change": change, "user": turn.user} | said | _reason(turn)
+    facts = {"change": change, "user": turn.user} | said | turn.reason()
     return Telling(EventKind.MEMBER, facts, action=turn.change.action.value, user=turn.user)
 
 

@@ -11,11 +11,10 @@ from app.model import Change, Entry, Event, EventKind, Offset, RoomId, RoomState
 from app.roles import Action, Role
 from app.store_accounts import insert_new
 from app.store_audit import Telling, tell
-from app.store_changes import joined_rooms
 from app.store_database import Database
 from app.store_heads import lock, settle
 from app.store_schema import accounts, members, meta, rooms
-from app.store_seats import SEAT_COLUMNS, Seat, effective_role, seat, sit
+from app.store_seats import SEAT_COLUMNS, Seat, effective_role, joined_rooms, seat, sit
 from app.verdict import Denied, ErrorCode
 
 _EPOCH = select(meta.c.value).where(meta.c.name == "epoch").scalar_subquery()

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert
 from app.model import RoomState, UserName
 from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.store_heads import Head
-from app.store_schema import accounts, members
+from app.store_schema import accounts, members, rooms
 from app.verdict import Denied, ErrorCode
 
 SEAT_COLUMNS = (
@@ -34,6 +34,11 @@ _SEATS = select(_ROOM, _USER, *SEAT_COLUMNS).select_from(
     _PAIRS.outerjoin(accounts, accounts.c.name == _USER).outerjoin(
         members, and_(members.c.room == _ROOM, members.c.user == _USER)
     )
+)
+_JOINED = (
+    select(func.count())
+    .select_from(members.join(rooms, rooms.c.id == members.c.room))
+    .where(members.c.user == bindparam("name"), members.c.role.is_not(None), ~rooms.c.everyone)
 )
 _ROW = insert(members)
 _SIT = _ROW.on_conflict_do_update(
@@ -84,6 +89,12 @@ def sit(connection: Connection, room: int, user: str, seat: Seat) -> None:
     row = asdict(seat)
     del row["admin"]
     connection.execute(_SIT, row | {"room": room, "user": user})
+
+
+def joined_rooms(connection: Connection, user: UserName) -> int:
+    """How many rooms the user joined, those that everybody is in apart."""
+    count: int = connection.execute(_JOINED, {"name": user}).scalar_one()
+    return count
 
 
 def effective_role(seat: Seat, room: Head | RoomState, now: float) -> Role:

@@ -17,9 +17,9 @@ LAYERS = (
     | {"asyncapi"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
-    | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_events"}
-    | {"store_heads", "store_listings", "store_members", "store_retention", "store_rooms", "store_schema"}
-    | {"store_seats", "store_sessions"}
+    | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
+    | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
+    | {"store_schema", "store_seats", "store_sessions", "store_turns"}
     | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
