@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection, Text, and_, bindparam, case, func, literal, or_, select, union_all
 
-from app.model import EventKind, Listing, Offset, UserName
+from app.model import EventKind, Listing, Offset, RoomId, UserName
 from app.roles import MEMBERS, Role
 from app.store_database import Database
 from app.store_rooms import STATE_COLUMNS, entry_of
@@ -59,6 +60,11 @@ _OWN = (
     )
     .order_by(rooms.c.everyone.desc(), rooms.c.title, rooms.c.name)
 )
+_ONE = (
+    select(_COUNT, case((_JOINED, _UNREAD), else_=0), *STATE_COLUMNS, *SEAT_COLUMNS)
+    .select_from(_SEATED)
+    .where(rooms.c.name == bindparam("room"))
+)
 _OPEN = (
     select(_COUNT, literal(0), *STATE_COLUMNS, *SEAT_COLUMNS)
     .select_from(_SEATED)
@@ -77,12 +83,16 @@ _LISTED: Final = frozenset({*MEMBERS, Role.INVITED, Role.GUEST})
 
 
 class Listings(Database):
-    """The store's verb about lists of rooms."""
+    """The store's verbs about lists of rooms."""
 
     async def listings(self, user: UserName, public: bool) -> list[Listing]:
         """The user's rooms and invitations, the default room first, then by title; or the first 200 by title of the
         public rooms that they could join: neither archived, nor theirs, nor banning them."""
         return await self._read(listings, user, public)
+
+    async def listing(self, room: RoomId, user: UserName) -> Listing | None:
+        """One room as the user sees it, whatever they are in it; None where there is no such room."""
+        return await self._read(listing, room, user)
 
 
 def listings(connection: Connection, user: UserName, public: bool) -> list[Listing]:
@@ -90,7 +100,20 @@ def listings(connection: Connection, user: UserName, public: bool) -> list[Listi
     now = time.time()
     found: list[Listing] = []
     for count, unread, *columns in connection.execute(_OPEN if public else _OWN, {"name": user, "now": now}):
-        entry = entry_of(columns, now)
-        if entry.role in _LISTED:
-            found.append(Listing(entry, count, unread, Offset(row_columns(columns).read)))
+        row = _listing(count, unread, columns, now)
+        if row.entry.role in _LISTED:
+            found.append(row)
     return found
+
+
+def listing(connection: Connection, room: RoomId, user: UserName) -> Listing | None:
+    """See `Listings.listing`."""
+    found = connection.execute(_ONE, {"name": user, "room": room}).one_or_none()
+    if found is None:
+        return None
+    count, unread, *columns = found
+    return _listing(count, unread, columns, time.time())
+
+
+def _listing(count: int, unread: int, columns: Sequence[Any], now: float) -> Listing:
+    return Listing(entry_of(columns, now), count, unread, Offset(row_columns(columns).read))
