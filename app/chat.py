@@ -138,7 +138,7 @@ class Chat:
                 throttle = Throttle(Limit(answer.limit or ""), answer.retry_after or 0.0)
                 await self._throttle(connection, verb.id, throttle)
             case Denied():
-                connection.send(protocol.error(answer, verb.id, getattr(verb, "room", None)))
+                self._deny(connection, answer, verb.id, getattr(verb, "room", None))
             case Stored():
                 connection.send(protocol.ack(verb.id, answer.event.room, answer.event.offset))
             case dict():
@@ -195,17 +195,18 @@ class Chat:
         denied = room if isinstance(room, Denied) else self._barred(connection, room, Action.POST)
         if isinstance(room, Denied) or denied is not None:
             return self._answer(connection, verb.id, received, denied)
-        user = connection.identity.user
+        # What the store will trust the answer above by; a change behind it makes the store ask anew.
+        user, access = connection.identity.user, room.access
+        slow = room.slow if room.users[user].role is Role.MEMBER else None
         if connection.unacked >= self._settings.unacked_posts_per_connection:
             throttle: Throttle | None = Throttle(Limit.UNACKED_POSTS, _RETRY_STORE)
         else:
-            slow = room.slow if room.users[user].role is Role.MEMBER else None
             throttle = await self._limiter.hit(self._rooms.post_charges(user, room.id, room.rate, slow, size))
         if throttle is not None:
             self._metrics.messages.labels("throttled").inc()
             return await self._throttle(connection, verb.id, throttle)
         connection.unacked += 1
-        post = Post(room.id, user, verb.message, verb.id, room.access)
+        post = Post(room.id, user, verb.message, verb.id, access)
         if not self._batch.put(post, partial(self._acknowledge, connection, verb.id, received)):
             self._acknowledge(connection, verb.id, received, None)
         return None
@@ -237,17 +238,25 @@ class Chat:
             denied = Denied(ErrorCode.BUSY, _RETRY_STORE, sentence="The room cannot be read now. Join again.")
         if denied is None:
             return True
-        if denied.code is ErrorCode.ROOM_FULL:
-            self._metrics.messages_throttled.labels(Limit.MEMBERS_PER_ROOM).inc()
-        connection.send(protocol.error(denied, verb.id, verb.room))
+        # `joined` has answered the frame already when the user is removed during the replay.
+        removed = denied.code is ErrorCode.REMOVED
+        self._deny(connection, denied, None if removed else verb.id, verb.room)
         return False
+
+    def _deny(self, connection: Connection, denied: Denied, client_id: str | None, room: str | None) -> None:
+        """A refusal that is no flood, though a limit may have been reached."""
+        if denied.limit is not None:
+            self._metrics.messages_throttled.labels(denied.limit).inc()
+        connection.send(protocol.error(denied, client_id, room))
 
     async def _leave(self, connection: Connection, verb: verbs.Leave, size: int) -> None:
         """Give up the membership; of the default room everybody is a member, so only this connection leaves it."""
         if verb.room != DEFAULT_ROOM:
             return await self._act(connection, verb, size)
+        if await self._spent(connection, verb, size):
+            return None
         if DEFAULT_ROOM not in connection.rooms:
-            connection.send(protocol.error(Denied(ErrorCode.NOT_JOINED), verb.id))
+            connection.send(protocol.error(Denied(ErrorCode.NOT_JOINED), verb.id, DEFAULT_ROOM))
             return None
         self._exit(connection, self._hub.rooms[DEFAULT_ROOM], said_so=True)
         await self._presence.leave(DEFAULT_ROOM, connection.id)

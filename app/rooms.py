@@ -13,7 +13,7 @@ from typing import Any, Final
 from app import fields, verbs
 from app.batch import Batch, Write
 from app.broker import Broker
-from app.limiter import Charge, Limit, Limiter, Rate
+from app.limiter import Charge, Limit, Limiter, Rate, Throttle
 from app.metrics import Metrics
 from app.model import Change, Entry, Member, Post, RoomId, Stored, UserName
 from app.notices import Notices
@@ -68,7 +68,7 @@ class Rooms:
         """Carry out a verb of `size` bytes for a user: what was stored, the fields of a page, or why not."""
         throttle = await self._limiter.hit(self._charges(user, verb, size))
         if throttle is not None:
-            return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
+            return _throttled(throttle)
         match verb:
             case verbs.Rooms():
                 return await self._list(user, public=verb.public)
@@ -79,11 +79,15 @@ class Rooms:
             case verbs.Read() | verbs.Typing():
                 return await self._show(user, verb)
             case verbs.Post():
-                return await self._post(user, verb)
+                return await self._post(user, verb, size)
             case verbs.Configure() if (denied := self._out_of_bounds(verb)) is not None:
                 return denied
-        answer = await self.write(self._change(user, verb))
-        self._count(verb.type, answer)
+        return await self.change(self._change(user, verb))
+
+    async def change(self, change: Change) -> Stored | Denied:
+        """Store a change and wait for it, or for its refusal; counted by its outcome."""
+        answer = await self.write(change)
+        self._count(change.action, answer)
         return answer
 
     async def write(self, write: Write) -> Stored | Denied:
@@ -100,6 +104,9 @@ class Rooms:
 
     async def room(self, user: UserName, room: RoomId) -> dict[str, Any] | Denied:
         """The facts of one room as the user sees it."""
+        throttle = await self._limiter.hit([Charge(Limit.READS_PER_USER, user, self._reads_rate)])
+        if throttle is not None:
+            return _throttled(throttle)
         listing = await self._store.listing(room, user)
         if listing is None:
             return Denied(ErrorCode.ROOM_UNKNOWN)
@@ -108,12 +115,14 @@ class Rooms:
 
     def post_charges(self, user: UserName, room: RoomId, rate: Rate, slow: Rate | None, size: int) -> Sequence[Charge]:
         """What one post of `size` bytes costs; `slow` where the room's slow mode is for this user."""
-        charges = (
+        charges = (*self._own_charges(user, size), Charge(Limit.POSTS_PER_ROOM, room, rate))
+        return charges if slow is None else (*charges, Charge(Limit.SLOW_MODE, f"{room} {user}", slow))
+
+    def _own_charges(self, user: UserName, size: int) -> Sequence[Charge]:
+        return (
             Charge(Limit.POSTS_PER_USER, user, self._user_rate),
             Charge(Limit.BYTES_PER_USER, user, self._bytes_rate, size),
-            Charge(Limit.POSTS_PER_ROOM, room, rate),
         )
-        return charges if slow is None else (*charges, Charge(Limit.SLOW_MODE, f"{room} {user}", slow))
 
     def mark(self, user: UserName, verb: verbs.Read) -> None:
         """Remember how far a user has read; `store_marks` writes it down."""
@@ -140,23 +149,27 @@ class Rooms:
                 charges.append(Charge(Limit.CHANGES_PER_USER, user, self._changes_rate))
         return charges
 
-    async def _post(self, user: UserName, verb: verbs.Post) -> Stored | Denied:
+    async def _post(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
         """A post from outside a live room: its sender's standing is asked here for the limits, and by the store."""
-        room = RoomId(verb.room)
+        answer = await self._posted(user, verb, size)
+        self._metrics.messages.labels(_outcome(answer)).inc()
+        return answer
+
+    async def _posted(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
+        room, own = RoomId(verb.room), self._own_charges(user, size)
+        throttle = await self._limiter.test(own)
+        if throttle is not None:
+            return _throttled(throttle)
         entry = await self._entry(user, room, Action.POST)
         if isinstance(entry, Denied):
+            # It costs what a post costs, or asking would be free.
+            await self._limiter.hit(own)
             return entry
-        throttle = await self._limiter.hit(
-            self.post_charges(user, room, self._rate(entry), self._slow(entry), len(verb.message.encode()))
-        )
+        charges = self.post_charges(user, room, self._rate(entry), self._slow(entry), size)
+        throttle = await self._limiter.hit(charges)
         if throttle is not None:
-            self._metrics.messages.labels("throttled").inc()
-            return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
-        answer = await self.write(Post(room, user, verb.message, verb.id, entry.state.access))
-        stored = isinstance(answer, Stored)
-        outcome = "refused" if not stored else "repeated" if answer.repeated else "accepted"  # type: ignore[union-attr]
-        self._metrics.messages.labels(outcome).inc()
-        return answer
+            return _throttled(throttle)
+        return await self.write(Post(room, user, verb.message, verb.id, entry.state.access))
 
     async def _create(self, user: UserName, verb: verbs.Create) -> Stored | Denied:
         answer: Stored | Denied = Denied(ErrorCode.BUSY, RETRY_STORE)
@@ -271,6 +284,17 @@ CHANGES: Final = (
     *(verb.model_fields["type"].annotation.__args__[0] for verb in verbs.Changing.__args__),
 )
 """The label values of `changes_total{action}`."""
+
+
+def _throttled(throttle: Throttle) -> Denied:
+    return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
+
+
+def _outcome(answer: Stored | Denied) -> str:
+    """Of a post, as `messages_total` counts it."""
+    if isinstance(answer, Denied):
+        return "throttled" if answer.code is ErrorCode.RATE_LIMITED else "refused"
+    return "repeated" if answer.repeated else "accepted"
 
 
 def room_id(title: str) -> RoomId:

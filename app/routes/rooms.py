@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import protocol, verbs
 from app.backends import Backends
 from app.frames import AuditRow, EventFrame, MemberRow, RoomRow
-from app.limiter import Limit
 from app.model import Stored, UserName
 from app.protocol import Malformed
 from app.rooms import Asked
 from app.routes.gate import MEMBER_REASONS, Member, Parts
 from app.routes.problem import Refused, documented
-from app.verdict import Denied, ErrorCode
+from app.verdict import Denied
 
 router = APIRouter(tags=["rooms"])
 
@@ -99,8 +98,7 @@ async def create(body: NewRoom, backends: Parts, who: Member) -> Done:
 async def room(room: RoomPath, backends: Parts, who: Member) -> Response:
     """One room as you see it."""
     verb = _verb({"type": "members", "room": room})  # only for its name's form
-    answer = await backends.rooms.room(who.identity.user, verb.room)
-    return JSONResponse(_granted(answer))
+    return JSONResponse(_granted(backends, await backends.rooms.room(who.identity.user, verb.room)))
 
 
 @router.get("/api/rooms/{room}/events", response_model=EventList, responses=documented(*_REASONS))
@@ -147,8 +145,7 @@ async def act(
     if "type" in body or "room" in body:
         raise Refused("invalid", detail="The path names the verb and the room, the body does not.")
     asked = _verb({**body, "type": verb, "room": room}, backends.settings.message_characters)
-    size = int(request.headers.get("content-length", 0))
-    return _done(await _act(backends, who.identity.user, asked, size), room)
+    return _done(await _act(backends, who.identity.user, asked, len(await request.body())), room)
 
 
 def _verb(given: dict[str, Any], characters: int = verbs.DEFAULT_CHARACTERS) -> Any:
@@ -166,17 +163,18 @@ async def _page(backends: Backends, user: UserName, verb: Asked) -> Response:
 
 
 async def _act(backends: Backends, user: UserName, verb: Asked, size: int) -> Any:
-    answer = await backends.rooms.act(user, verb, size)
-    if isinstance(answer, Denied) and answer.code is ErrorCode.RATE_LIMITED:
-        backends.metrics.messages_throttled.labels(Limit(answer.limit or "")).inc()
-    return _granted(answer)
+    return _granted(backends, await backends.rooms.act(user, verb, size))
 
 
-def _granted(answer: Any) -> Any:
-    if isinstance(answer, Denied):
-        extra = {} if answer.limit is None else {"limit": answer.limit}
-        raise Refused(answer.code, answer.retry_after, detail=answer.text, **extra)
-    return answer
+def _granted(backends: Backends, answer: Any) -> Any:
+    """The answer, unless it is a refusal; one by a limit is counted under its name."""
+    if not isinstance(answer, Denied):
+        return answer
+    extra = {}
+    if answer.limit is not None:
+        backends.metrics.messages_throttled.labels(answer.limit).inc()
+        extra["limit"] = answer.limit
+    raise Refused(answer.code, answer.retry_after, detail=answer.text, **extra)
 
 
 def _done(answer: Stored | None, room: str) -> Done:
