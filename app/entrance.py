@@ -18,7 +18,7 @@ from app.protocol import Profile
 from app.repair import Repair
 from app.roles import Action, Role
 from app.rooms import Rooms, judged
-from app.store import Store
+from app.store import Store, StoreDown
 from app.verbs import Join
 from app.verdict import CloseCode, Denied, ErrorCode
 
@@ -26,6 +26,8 @@ _RETRY_FULL: Final = 5.0
 _PAGE: Final = 256
 _AT_ONCE: Final = 32
 """Events written before the reader is waited for: 70 KiB at most, within any outbox."""
+
+Found = tuple[Entry, LiveRoom]
 
 
 class Entrance:
@@ -72,7 +74,7 @@ class Entrance:
         entry = await self._store.entry(room, user)
         if entry is not None and entry.role in (Role.GUEST, Role.INVITED):
             change = Change(room, user, Action.JOIN, rooms_at_most=self._rooms_per_user)
-            answer = await self._rooms.write(change)
+            answer = await self._rooms.change(change)
             # UNCHANGED: another connection of theirs was quicker.
             if isinstance(answer, Denied) and answer.code is not ErrorCode.UNCHANGED:
                 return answer
@@ -82,39 +84,54 @@ class Entrance:
         return judged(entry, Action.HISTORY, time.time()) or entry
 
     async def _catch_up(self, connection: Connection, verb: Join) -> Denied | None:
-        """Replay until nothing is missing, then join in the same breath.
+        """Replay until nothing is missing, then join in the same breath."""
+        found = await self._agreed(connection, RoomId(verb.room))
+        if isinstance(found, Denied):
+            return found
+        cursor = self._greet(connection, verb, *found)
+        try:
+            return await self._follow(connection, found, cursor)
+        except StoreDown:
+            # The client was told that it is in; that it is not, only another connection can tell it.
+            connection.close(CloseCode.SLOW_CONSUMER)
+            return None
 
-        Each round asks the store anew who the user is, and trusts the answer only while the live room agrees that
-        nobody's membership has changed since: what was delivered up to then is theirs to read.
-        """
-        room_id, cursor = RoomId(verb.room), None
+    async def _agreed(self, connection: Connection, room_id: RoomId) -> Found | Denied:
+        """Who the user is and the live room, once the room agrees that nobody's membership has changed since: what was
+        delivered up to then is theirs to read."""
         while True:
             entry = await self._store.entry(room_id, connection.identity.user)
-            denied = Denied(ErrorCode.ROOM_UNKNOWN) if entry is None else judged(entry, Action.HISTORY, time.time())
-            if entry is None or denied is not None:
-                return denied if cursor is None else Denied(ErrorCode.REMOVED)
+            if entry is None:
+                return Denied(ErrorCode.ROOM_UNKNOWN)
+            denied = judged(entry, Action.HISTORY, time.time())
+            if denied is not None:
+                return denied
             room = self._hub.rooms.get(room_id)
             if room is None:
                 self._hub.open(entry.state)
                 continue
-            if entry.state.offset > room.offset:
-                await self._repair.room(room)
-            if room.access != entry.state.access or self._hub.rooms.get(room_id) is not room:
-                continue
+            await self._repair.room(room, entry.state.offset)
+            if room.access == entry.state.access and self._hub.rooms.get(room_id) is room:
+                return entry, room
+
+    async def _follow(self, connection: Connection, found: Found | Denied, cursor: int | None) -> Denied | None:
+        """Page by page up to where the room is, each page behind the question who the user is now."""
+        while not isinstance(found, Denied):
+            entry, room = found
             if cursor is None:
-                cursor = self._greet(connection, verb, entry, room)
+                return None
             recent = room.since(cursor)
             if recent is not None:
                 self._join(connection, room, entry, recent)
                 return None
             cursor = await self._replay(connection, room, cursor)
-            if cursor is None:
-                return None
+            found = await self._agreed(connection, room.id)
+        return Denied(ErrorCode.REMOVED)
 
     def _greet(self, connection: Connection, verb: Join, entry: Entry, room: LiveRoom) -> int:
         """Send `joined`; returns the offset that the client has everything up to."""
         offset, recovered = room.offset, False
-        if verb.after is not None:
+        if verb.after is not None and room.id not in connection.rooms:
             outcome = _recovery(verb.after, verb.epoch, entry, room)
             self._metrics.recoveries.labels(outcome).inc()
             if outcome == "recovered":
@@ -140,6 +157,8 @@ class Entrance:
         return page[-1].offset
 
     def _join(self, connection: Connection, room: LiveRoom, entry: Entry, recent: list[Event]) -> None:
+        if room.id in connection.rooms:
+            return
         if recent:
             connection.send(protocol.events(recent, connection.profile))
         if room.join(connection, entry):

@@ -87,6 +87,7 @@ class Hub:
             if not events:
                 return
         if events[0].offset != room.offset + 1 or events[-1].offset != room.offset + len(events):
+            room.heard = max(room.heard, events[-1].offset)
             self.lost(room)
             return
         for run in in_runs(events):

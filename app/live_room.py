@@ -36,6 +36,8 @@ class LiveRoom:
         self.epoch = state.epoch
         self.offset: int = state.offset
         """The newest offset that was delivered here."""
+        self.heard: int = state.offset
+        """The newest offset that was heard of: what a repair has to reach."""
         self.access = state.access
         self.archived = state.archived
         self.members: dict[Profile, set[Connection]] = {profile: set() for profile in Profile}

@@ -30,8 +30,11 @@ class Repair:
             room.repairing = asyncio.get_running_loop().create_task(self._run(room))
         return room.repairing
 
-    async def room(self, room: LiveRoom) -> None:
-        """Deliver what is missing, and wait for it. Raises StoreDown when that takes longer than a store may."""
+    async def room(self, room: LiveRoom, offset: int) -> None:
+        """Deliver what is missing up to an offset, and wait. Raises StoreDown when it takes longer than a store may."""
+        room.heard = max(room.heard, offset)
+        if room.offset >= offset:
+            return
         done, _ = await asyncio.wait({self.begin(room)}, timeout=self._seconds)
         if not done:
             raise StoreDown(f"missing events could not be read in {self._seconds:g} s")
@@ -44,7 +47,8 @@ class Repair:
             room.repairing = None
 
     async def _page(self, room: LiveRoom) -> bool:
-        """Deliver one page; whether another one may follow."""
+        """Deliver one page; whether more was heard of, maybe while it was read."""
+        heard = room.heard
         try:
             events = await self._store.events(room.id, room.offset, _PAGE)
         except StoreDown:
@@ -52,11 +56,11 @@ class Repair:
             await asyncio.sleep(_RETRY)
             return True
         missing = [event for event in events if event.offset > room.offset]
-        if missing and missing[0].offset != room.offset + 1:
+        if (missing[0].offset != room.offset + 1) if missing else (room.offset < heard):
             self._give_up(room)
             return False
         self._hub.deliver(missing)
-        return len(events) == _PAGE
+        return room.offset < room.heard
 
     def _give_up(self, room: LiveRoom) -> None:
         """Retention was quicker: everybody has to join anew, and learns that events are missing."""
