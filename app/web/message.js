@@ -33,6 +33,7 @@ export function draw(item, row, look, hooks) {
     more(item, row, has('menu'), hooks);
     if (row.own) status(item.querySelector('.status'), row, hooks);
   }
+  if (row.isOld) item.setAttribute('aria-live', 'off'); // the log announces what is said, not what was looked up
   item.classList.toggle('new-day', has('day') && row.kind !== 'gap');
   item.dataset.day = DAY.format(row.time ?? Date.now());
 }

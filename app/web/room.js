@@ -16,10 +16,10 @@ const CUT = {
  *
  * - {key, kind: 'message', sender, text, time, own, offset, id, status, edited, deleted}: status sent, sending or failed; edited
  *   is the time of the last edit or 0; deleted is null or {by, reason};
- * - {key, kind: 'event', event, text, time, offset}: what else changed;
+ * - {key, kind: 'event', text, time, offset}: what else changed;
  * - {key, kind: 'presence', changes, time, after} or {key, kind: 'gap', text, after}: what has no offset stands after one.
  *
- * Own posts that have no offset yet stand last.
+ * `isOld` says that it came with a page of the history. Own posts that have no offset yet stand last.
  */
 export class Room {
   rows = [];
@@ -169,7 +169,7 @@ export class Room {
     if (event.type === 'message') return this.#message(event, live);
     if (this.rows.some((row) => row.offset === event.offset)) return undefined;
     const { offset, timestamp } = event;
-    return this.#add({ kind: 'event', event, text: told(event, this.#me), time: timestamp * 1000, offset });
+    return this.#add({ kind: 'event', text: told(event, this.#me), time: timestamp * 1000, offset, isOld: !live });
   }
 
   #message({ offset, sender, message, timestamp, edited_at: edited = 0, deleted = false }, live) {
@@ -179,7 +179,7 @@ export class Room {
     const facts = { sender, text: message, time: timestamp * 1000, offset, ...fresh(own, 'sent'), edited };
     if (deleted) facts.deleted = { by: null, reason: '' };
     if (mine) this.#replace(mine, facts);
-    else this.#add({ kind: 'message', id: null, ...facts });
+    else this.#add({ kind: 'message', id: null, ...facts, isOld: !live });
     const change = this.#changes.get(offset);
     if (change) this.#change(change);
   }

@@ -87,7 +87,11 @@ def test_back_off_doubles_is_drawn_by_lot_and_obeys_the_server(person: Enter) ->
 def test_rows_stand_in_the_rooms_order(person: Enter) -> None:
     """However acks and messages arrive, each post is one row, at its offset."""
     page = person("page-ada").page
-    rows = lambda steps: page.evaluate(ROOM, steps)["rows"]  # noqa: E731
+
+    def rows(steps: list[list[Any]]) -> list[list[Any]]:
+        found: list[list[Any]] = page.evaluate(ROOM, steps)["rows"]
+        return found
+
     late = _heard(_message(1, "bob", "his"), _message(2, "ada", "mine"))
     ack_first = [_joined(0), _posting("a", "mine"), ["stored", "a", 2], *late]
     assert rows(ack_first) == [["message", "his", 1, "sent"], ["message", "mine", 2, "sent"]]
@@ -143,7 +147,10 @@ def test_what_could_not_be_recovered_is_marked_where_it_is_missing(person: Enter
 def test_an_old_edit_on_a_page_does_not_undo_a_newer_one(person: Enter) -> None:
     """Whichever way changes and messages arrive, the newest text stands, and a deleted one never comes back."""
     page = person("page-ada").page
-    text = lambda steps: [row[1] for row in page.evaluate(ROOM, steps)["rows"]]  # noqa: E731
+
+    def text(steps: list[list[Any]]) -> list[str]:
+        return [row[1] for row in page.evaluate(ROOM, steps)["rows"]]
+
     edits = [_change("edited", 6, 4, message="second"), _change("edited", 5, 4, message="first")]
     stored = _message(4, "bob", "second", edited_at=6.0)
     assert text([_joined(6), _older(*reversed(edits)), _older(stored)]) == ["second"]
