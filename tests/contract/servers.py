@@ -1,7 +1,6 @@
 """Real Redis and Valkey servers for tests: each in a folder of its own, on a Unix socket, killed by its own pid.
 
-Valkey comes from Debian 13's archive into `var/dev/valkey` (`make machine`); it runs with its own loader and libraries, so that
-the machine's are not touched.
+Valkey is Debian 13's, extracted into `var/dev/valkey` by `make machine`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from app.redis_link import RedisLink
@@ -112,9 +111,9 @@ def running(kind: str, *extra: str) -> Iterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def linked(where: Where) -> AsyncIterator[RedisLink]:
+async def linked(where: Where, degraded: Callable[[bool], object] = bool) -> AsyncIterator[RedisLink]:
     """A link to it that is closed whatever happens."""
-    link = RedisLink(where, lambda degraded: None)
+    link = RedisLink(where, degraded)
     await link.open()
     try:
         yield link
@@ -122,8 +121,9 @@ async def linked(where: Where) -> AsyncIterator[RedisLink]:
         await link.close()
 
 
-async def becomes(link: RedisLink, up: bool) -> None:
-    """Wait until the link has noticed."""
-    async with asyncio.timeout(PATIENCE):
-        while link.up != up:
-            await asyncio.sleep(0.005)
+async def until_true(ask: Callable[[], object], what: str) -> None:
+    """`patience.until` for what happens on the event loop."""
+    ends = asyncio.get_running_loop().time() + PATIENCE
+    while not ask():
+        assert asyncio.get_running_loop().time() < ends, f"not in time: {what}"
+        await asyncio.sleep(0.005)
