@@ -36,7 +36,7 @@ _HARMLESS: Final = ("NOSCRIPT", "ERR", "WRONGTYPE")
 
 COMMANDS: Final = (
     "+hello +auth +ping +evalsha +script|load +publish +subscribe "
-    "+time +get +mget +set +exists +pexpire +zadd +zcard +zcount +zrange +zrem +zremrangebyscore +zscore"
+    "+time +get +mget +set +del +exists +pexpire +zadd +zcard +zcount +zrange +zrem +zremrangebyscore +zscore"
 )
 """All that the chat sends, and all that its scripts call: what its ACL user has to be allowed, and nothing else."""
 
@@ -230,7 +230,7 @@ async def connect(server: Server, pushed: Pushed | None = None) -> Pipe:
 class RedisLink:
     """The connection for commands. While there is none, every call fails at once, and one is tried for."""
 
-    def __init__(self, server: Server, degraded: Callable[[bool], None]) -> None:
+    def __init__(self, server: Server, degraded: Callable[[bool], object]) -> None:
         """`degraded` is told when the server stops to answer, and when it does again."""
         self._server = server
         self._degraded = degraded
