@@ -39,8 +39,8 @@ BETWEEN_PROGRAMS = (6.0, 10.0)
 """Seconds. The supervisor pauses longer after each exit within a second of a start; so nothing is hit before it has
 started again and run for a while, and clients have the time to come back and to talk."""
 BETWEEN_NETWORK = (0.5, 2.0)
-HELD = (5.0, 20.0)
-"""Seconds for which a connection is half-open or slow: around the 9 s after which both ends notice."""
+HELD = (5.0, 15.0)
+"""Seconds for which a connection is half-open or slow: about the 9 s after which both ends notice."""
 SLOW_BYTES = 300.0
 """A second: less than a client of a few talkative rooms is sent."""
 
@@ -64,7 +64,7 @@ def schedule(seed: int, seconds: float, clients: int) -> list[Planned]:
     rng = random.Random(seed)  # noqa: S311
     programs = [Planned(at, fault) for at, fault in _paced(rng, PROGRAMS, BETWEEN_PROGRAMS, seconds)]
     network = [
-        Planned(at, fault, rng.randrange(clients), round(rng.uniform(*HELD), 1))
+        Planned(at, fault, rng.randrange(clients), round(min(rng.uniform(*HELD), seconds - at + 1), 1))
         for at, fault in _paced(rng, NETWORK, BETWEEN_NETWORK, seconds)
     ]
     return sorted(programs + network, key=lambda planned: planned.at)

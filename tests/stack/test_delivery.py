@@ -10,6 +10,8 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -21,21 +23,24 @@ from client.check_crowd import Crowd
 from client.check_participant import Participant
 from client.checker import report, run
 from client.credentials import Token
+from client.pace import Backoff
 from client.record import History
 from tests.patience import THOROUGH
 from tests.stack.between import Between
 from tests.stack.conftest import NewStack
 from tests.stack.faults import PROGRAMS, Fault, Faults, schedule
-from tests.stack.running import RunningStack
+from tests.stack.running import ROOT, RunningStack
 from tests.stack.through import Through
 
 SECONDS = float(os.environ.get("DELIVERY_SECONDS", "1800" if THOROUGH else "40"))
-"""For which posts and faults go on; with start, rooms, rest and verdict the short run is over within 90 s."""
+"""For which posts and faults go on; start, rooms, rest and verdict of the short run take half a minute more."""
 SEED = int(os.environ.get("DELIVERY_SEED", "1"))
 CLIENTS, ROOMS = (100, 10) if THOROUGH else (40, 5)
 PER_ADDRESS = 5
 RATE = 0.25
 """Posts of one client a second: with those of all others in its rooms it gets about ten times as many events."""
+BACKOFF = 5.0
+"""Seconds that a client waits at most before it connects again: the run is short, and the faults are many."""
 REMOVALS = 0.5
 """A second, in all rooms."""
 WIDER = {
@@ -66,7 +71,16 @@ async def a_crowd(stack: RunningStack, seed: int) -> AsyncIterator[tuple[Crowd, 
             way = await after.enter_async_context(Between(stack.https_port, f"127.0.0.{number // PER_ADDRESS + 2}"))
             own = random.Random(rng.random())  # noqa: S311
             participants.append(
-                Participant(user, f"https://localhost:{way.port}", token, RATE, own, tls=tls, host="127.0.0.1")
+                Participant(
+                    user,
+                    f"https://localhost:{way.port}",
+                    token,
+                    RATE,
+                    own,
+                    tls=tls,
+                    host="127.0.0.1",
+                    backoff=Backoff(longest=BACKOFF),
+                )
             )
             ways.append(way)
         yield Crowd(participants, ROOMS, rng, REMOVALS), ways
@@ -99,6 +113,27 @@ async def test_every_event_is_delivered_once_and_in_order_whatever_fails(another
             assert verdict.kept, str(verdict)
             assert_file_says_the_same(stack.state / "data" / "chat.db", await crowd.histories())
     assert_enough(found, faults)
+
+
+def test_the_command_checks_any_stack(stack: RunningStack, tmp_path: Path) -> None:
+    """With accounts, a command for tokens and default limits it says green, exits with 0 and leaves a report."""
+    for number in range(1, 4):
+        stack.user(f"checker{number}")
+    words = ["--url", stack.url, "--ca", str(stack.ca), "--token-command", f"make -s -C {ROOT} token NAME={{}}"]
+    words += ["--clients", "3", "--rooms", "2", "--seconds", "5", "--report", str(tmp_path / "report.json")]
+    done = subprocess.run(
+        [sys.executable, "-m", "client.checker", *words],
+        env=stack.environ(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "green" in done.stdout
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["kept"]
+    assert found["counted"]["delivered"] > found["counted"]["acked"] > 0
 
 
 def assert_enough(found: dict[str, object], faults: Faults) -> None:
