@@ -36,7 +36,7 @@ _HARMLESS: Final = ("NOSCRIPT", "ERR", "WRONGTYPE")
 
 COMMANDS: Final = (
     "+hello +auth +ping +evalsha +script|load +publish +subscribe "
-    "+time +get +mget +set +del +exists +pexpire +zadd +zcard +zcount +zrange +zrem +zremrangebyscore +zscore"
+    "+time +get +mget +set +del +exists +pexpire +zadd +zcount +zrange +zrem +zremrangebyscore +zscore"
 )
 """All that the chat sends, and all that its scripts call: what its ACL user has to be allowed, and nothing else."""
 
