@@ -184,7 +184,7 @@ async def test_a_database_of_another_release_does_not_open(path: Path, revision:
 
 async def test_a_lock_that_outlasts_the_patience_is_an_outage(path: Path) -> None:
     """Reads go on meanwhile; afterwards writes do too, without a gap."""
-    async with opened(path, 0.5) as store:
+    async with opened(path, 2.0) as store:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreDown, match="locked") as caught:
