@@ -250,17 +250,18 @@ class Chat:
         connection.send(protocol.error(denied, client_id, room))
 
     async def _leave(self, connection: Connection, verb: verbs.Leave, size: int) -> None:
-        """Give up the membership; of the default room everybody is a member, so only this connection leaves it."""
-        if verb.room != DEFAULT_ROOM:
+        """Give up the membership; where there is none to give up, only this connection leaves."""
+        room = self._live(connection, verb.room)
+        if verb.room != DEFAULT_ROOM and (isinstance(room, Denied) or room.users[connection.identity.user].joined):
             return await self._act(connection, verb, size)
         if await self._spent(connection, verb, size):
             return None
-        if DEFAULT_ROOM not in connection.rooms:
-            connection.send(protocol.error(Denied(ErrorCode.NOT_JOINED), verb.id, DEFAULT_ROOM))
-            return None
-        self._exit(connection, self._hub.rooms[DEFAULT_ROOM], said_so=True)
-        await self._presence.leave(DEFAULT_ROOM, connection.id)
-        connection.send(protocol.ack(verb.id, DEFAULT_ROOM))
+        room = self._live(connection, verb.room)
+        if isinstance(room, Denied):
+            return self._deny(connection, room, verb.id, verb.room)
+        self._exit(connection, room, said_so=True)
+        await self._presence.leave(room.id, connection.id)
+        connection.send(protocol.ack(verb.id, room.id))
         return None
 
     def _exit(self, connection: Connection, room: LiveRoom, *, said_so: bool) -> None:

@@ -25,6 +25,8 @@ class LiveMember:
 
     role: Role
     muted_until: float
+    joined: bool
+    """Not only here as an administrator, for as long as the room is public."""
     connections: int = 0
 
 
@@ -56,7 +58,8 @@ class LiveRoom:
         """Deliver the room's next event to the connection, too. True when its user was not here before."""
         self.members[connection.profile].add(connection)
         connection.rooms.add(self.id)
-        user = self.users.setdefault(connection.identity.user, LiveMember(entry.role, entry.muted_until))
+        member = LiveMember(entry.role, entry.muted_until, entry.joined)
+        user = self.users.setdefault(connection.identity.user, member)
         user.connections += 1
         return user.connections == 1
 
@@ -81,7 +84,7 @@ class LiveRoom:
         return list(self.recent)[-missing:]
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Be what these events, the next ones, make of the room; whom they remove stays for `removed` to say."""
+        """Be what these events, the next ones, make of the room; whom they remove stays for `removed_by` to say."""
         self.offset = events[-1].offset
         for event in events:
             if event.kind is not EventKind.MESSAGE:
@@ -96,6 +99,14 @@ class LiveRoom:
             for connection in members
             if connection.identity.user == user
         ]
+
+    def removed_by(self, event: Event) -> list[UserName]:
+        """Whom an event takes out of the room: administrators, too, once it is private and they have no role in it."""
+        if not _removes(event):
+            return []
+        if event.kind is EventKind.MEMBER:
+            return [UserName((event.facts or {})["user"])]
+        return [user for user, member in self.users.items() if not member.joined]
 
     def _apply(self, event: Event) -> None:
         if event.kind in (EventKind.EDITED, EventKind.DELETED):
@@ -112,6 +123,7 @@ class LiveRoom:
         member = self.users.get(facts["user"])
         if member is not None:
             member.role = Role(facts.get("role", member.role))
+            member.joined = member.joined or facts["change"] == "joined"
             if facts["change"] in ("muted", "unmuted"):
                 muted = facts["change"] == "muted"
                 member.muted_until = facts.get("until", float("inf")) if muted else 0.0
@@ -129,19 +141,18 @@ class LiveRoom:
         self.slow = Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 else None
 
 
-def removed_by(event: Event) -> UserName | None:
-    """Whom an event takes out of the room."""
-    facts = event.facts
-    if event.kind is EventKind.MEMBER and facts is not None and facts["change"] in _REMOVING:
-        return UserName(facts["user"])
-    return None
-
-
 def in_runs(events: Iterable[Event]) -> list[list[Event]]:
     """The events in order, cut after each one that removes somebody: what follows is not for them."""
     runs: list[list[Event]] = [[]]
     for event in events:
         runs[-1].append(event)
-        if removed_by(event) is not None:
+        if _removes(event):
             runs.append([])
     return [run for run in runs if run]
+
+
+def _removes(event: Event) -> bool:
+    facts = event.facts or {}
+    if event.kind is EventKind.MEMBER:
+        return facts["change"] in _REMOVING
+    return event.kind is EventKind.ROOM and facts.get("public") is False
