@@ -26,6 +26,11 @@ WIDE = {
     "posts_per_room_burst": "100000",
     "bytes_per_user_per_second": "10000000",
     "bytes_per_user_burst": "10000000",
+    "changes_per_user_per_second": "10000",
+    "changes_per_user_burst": "10000",
+    "reads_per_user_per_second": "10000",
+    "reads_per_user_burst": "10000",
+    "rooms_per_user": "1000",
     "notices_resume_seconds": "0",
 }
 
