@@ -54,7 +54,7 @@ async def test_a_new_room_has_an_owner_and_its_first_event(store: Store) -> None
     epoch = (await state_of(store)).epoch
     state = RoomState(ROOM, made.event.offset, epoch, access=1, title="Den", public=False)
     assert await store.entry(ROOM, ANN) == Entry(state, Role.OWNER)
-    assert await store.entry(ROOM, BOB) == Entry(state, Role.STRANGER)
+    assert await store.entry(ROOM, BOB) == Entry(state, Role.STRANGER, joined=False)
     assert await store.entry(NOWHERE, ANN) is None
 
 
@@ -97,6 +97,19 @@ async def test_everyone_enters_the_default_room_as_a_member(store: Store) -> Non
         True,
         True,
     )
+
+
+async def test_who_joined_is_told_from_who_only_counts_as_somebody(store: Store) -> None:
+    """What everybody is in the default room, or an administrator in a public one, nobody has given them."""
+    await furnish(store, public=True)
+    asked = [(ROOM, ADMIN), (ROOM, INVITED), (ROOM, MEMBER), (DEFAULT_ROOM, MEMBER)]
+    entries = [await store.entry(room, user) for room, user in asked]
+    assert [(entry.role, entry.joined) for entry in entries if entry is not None] == [
+        (Role.OWNER, False),
+        (Role.INVITED, False),
+        (Role.MEMBER, True),
+        (Role.MEMBER, False),
+    ]
 
 
 async def test_members_are_listed_by_role_and_name(store: Store) -> None:
