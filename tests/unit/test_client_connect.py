@@ -9,8 +9,7 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,7 +22,7 @@ from client import Api, Backoff, Client, Connected, Disconnected, Ended, Refresh
 from client.api import seconds
 from client.pace import Pace
 from tests.patience import until
-from tests.unit.scripted import Script, scripted
+from tests.unit.scripted import scripted
 
 
 @pytest.mark.parametrize(
@@ -175,43 +174,6 @@ async def test_a_token_that_cannot_be_renewed_runs_out() -> None:
         await peer.socket.close(4001, "credential_expired")
         with pytest.raises(Ended, match="token_expired"):
             await anext(client)
-
-
-async def test_a_dead_peer_is_noticed_within_ten_seconds() -> None:
-    """A connection that takes everything and says nothing any more is left, and another one made."""
-    async with scripted() as script, deaf(script) as (url, freeze):
-        client = Client(url, Token("t"), notify=script.notices.append, backoff=Backoff(0.01, 0.01))
-        async with client:
-            await script.peer()
-            freeze.set()
-            began = time.monotonic()
-            await asyncio.to_thread(until, script.waits, "it is noticed")
-            assert time.monotonic() - began <= 10.0
-
-
-@asynccontextmanager
-async def deaf(script: Script) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A relay that goes silent in both directions once `freeze` is set, without closing anything."""
-    freeze, writers = asyncio.Event(), list[asyncio.StreamWriter]()
-    port = int(script.url.rpartition(":")[2])
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(4096):
-            if not freeze.is_set():
-                writer.write(data)
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        writers.extend((writer, back))
-        await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
-
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    try:
-        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", freeze
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
 
 
 class Http(BaseHTTPRequestHandler):
