@@ -254,18 +254,18 @@ async def test_a_refused_sign_in_says_why(http: tuple[type[Http], Api]) -> None:
 
 async def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path) -> None:
     """Coming again would not change it."""
-
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ensure(tmp_path, ("localhost",))
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
-    async with server:
-        client = Client(f"https://localhost:{server.sockets[0].getsockname()[1]}", Token("t"), host="127.0.0.1")
-        with pytest.raises(Ended, match="certificate_invalid"):
-            await client.open()
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        client = Client(f"https://localhost:{server.server_port}", Token("t"), host="127.0.0.1")
+        try:
+            with pytest.raises(Ended, match="certificate_invalid"):
+                await client.open()
+        finally:
+            server.shutdown()
 
 
 def test_the_backoff_is_jittered_bounded_and_never_shorter_than_the_hint() -> None:
