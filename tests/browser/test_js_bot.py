@@ -92,7 +92,8 @@ def test_the_small_client_of_the_page_works(chatter: Enter, stack: RunningStack)
     console.run(
         "var seen = [], post; const ticket = async () =>"
         " (await (await fetch('/api/tickets', {method: 'POST'})).json()).ticket;"
-        f" chat('localhost:{stack.https_port}', ticket, 'lobby', (event) => seen.push(event)).then((made) => post = made)"
+        f" chat('localhost:{stack.https_port}', ticket, 'lobby', (event) => seen.push(event))"
+        ".then((made) => post = made)"
     )
     wait(console, "post")
     before = console.run("post('one')", wait=True)

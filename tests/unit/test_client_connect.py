@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import random
 import socket
@@ -254,18 +255,21 @@ async def test_a_refused_sign_in_says_why(http: tuple[type[Http], Api]) -> None:
 
 async def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path) -> None:
     """Coming again would not change it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ensure(tmp_path, ("localhost",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        Thread(target=server.serve_forever, args=(0.01,)).start()
-        client = Client(f"https://localhost:{server.server_port}", Token("t"), host="127.0.0.1")
-        try:
-            with pytest.raises(Ended, match="certificate_invalid"):
-                await client.open()
-        finally:
-            server.shutdown()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            accepted, _ = listening.accept()
+            with accepted, contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True):
+                pass
+
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        client = Client(f"https://localhost:{listening.getsockname()[1]}", Token("t"), host="127.0.0.1")
+        with pytest.raises(Ended, match="certificate_invalid"):
+            await client.open()
+        await serving
 
 
 def test_the_backoff_is_jittered_bounded_and_never_shorter_than_the_hint() -> None:
