@@ -12,7 +12,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
@@ -62,12 +61,13 @@ SELECT e."offset", e.sender, e.kind FROM events e JOIN rooms r ON r.id = e.room 
 async def a_crowd(stack: RunningStack, seed: int) -> AsyncIterator[tuple[Crowd, list[Between]]]:
     """Clients that each come over a way of their own, five from each address."""
     rng, inside, tls = random.Random(seed), Through(stack).inside, stack.tls  # noqa: S311
-    ends = time.time() + SECONDS + 3600
+    # The longest that there is: an hour. Fresh ones would have to be minted beside programs that are being killed.
+    inside.settings["access_token_seconds"] = "3600"
     async with AsyncExitStack() as after:
         participants, ways = [], []
         for number in range(CLIENTS):
             user = f"talker{number}"
-            token = Token(await inside.token(user, expires_at=ends))
+            token = Token(await inside.token(user))
             way = await after.enter_async_context(Between(stack.https_port, f"127.0.0.{number // PER_ADDRESS + 2}"))
             own = random.Random(rng.random())  # noqa: S311
             participants.append(
