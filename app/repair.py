@@ -12,7 +12,7 @@ from app.store import Store, StoreDown
 from app.verdict import CloseCode
 
 _log = logging.getLogger("portcullis.repair")
-_PAGE: Final = 1000
+_PAGE: Final = 256
 _RETRY: Final = 1.0
 
 
