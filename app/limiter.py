@@ -109,6 +109,9 @@ class Gcra:
 
 
 def gcra(arrival: float, now: float, rate: Rate, cost: float) -> tuple[float, float]:
-    """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0)."""
-    arrival = max(arrival, now) + cost / rate.per_second
+    """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0).
+
+    An arrival further ahead than the tolerance was left by a slower rate, which nobody has to wait for any more.
+    """
+    arrival = max(min(arrival, now + rate.tolerance), now) + cost / rate.per_second
     return arrival, arrival - now - rate.tolerance

@@ -47,7 +47,8 @@ _HIT: Final = Script.of(
 local values, charged = redis.call('MGET', unpack(KEYS)), {}
 local longest, which = 1e-9, 0
 for i = 1, #KEYS do
-    charged[i] = ahead(values[i]) + ARGV[2 * i]
+    -- What is further ahead than the tolerance was left by a slower rate.
+    charged[i] = math.min(ahead(values[i]), ARGV[2 * i + 1]) + ARGV[2 * i]
     local wait = charged[i] - ARGV[2 * i + 1]
     if wait > longest then longest, which = wait, i end
 end

@@ -14,8 +14,8 @@ from app.model import Post, RoomId, UserName
 from tests.socket.raw import Raw
 from tests.socket.server import Client, Server, new_address, new_name
 
-ROOMS = 2
-REPETITIONS = 1000 // ROOMS // 2
+ROOMS = 4
+REPETITIONS = 500 // ROOMS
 """Of kicks and of bans in each room: 1,000 in all."""
 UNDER_WAY = 8
 """Posts of each of the others that are not acked yet, all the time."""

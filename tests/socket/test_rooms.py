@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 from tests.socket.server import Client, Server, new_name
@@ -15,9 +16,10 @@ async def person(server: Server) -> tuple[str, Client]:
 
 
 async def ask(client: Client, **fields: Any) -> dict[str, Any]:
-    """The frame that answers this one."""
-    await client.send(**fields, id="ask")
-    return await client.until(id="ask")
+    """The frame that answers this one. An id that was used before would get its first answer again."""
+    client_id = secrets.token_hex(4)
+    await client.send(**fields, id=client_id)
+    return await client.until(id=client_id)
 
 
 async def made(client: Client, title: str = "Book club", *, public: bool = False) -> str:
