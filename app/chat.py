@@ -69,7 +69,7 @@ class Chat:
         self._batch = batch
         self._notices = notices
         self._rooms = rooms
-        self._entrance = entrance
+        self.entrance = entrance
         self._metrics = metrics
         self._leaving: set[asyncio.Task[None]] = set()
         self._bytes_rate = Rate(settings.bytes_per_user_per_second, settings.bytes_per_user_burst)
@@ -233,7 +233,7 @@ class Chat:
 
     async def _enter(self, connection: Connection, verb: verbs.Join) -> bool:
         try:
-            denied = await self._entrance.enter(connection, verb)
+            denied = await self.entrance.enter(connection, verb)
         except StoreDown:
             denied = Denied(ErrorCode.BUSY, _RETRY_STORE, sentence="The room cannot be read now. Join again.")
         if denied is None:
