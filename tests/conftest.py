@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 
+from tests.clients import end_clients
 from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
 
@@ -28,3 +29,10 @@ def stack() -> Iterator[RunningStack]:
     with new_stack() as running:
         running.up()
         yield running
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[None]:
+    """The clients that the test leaves open are gone before any fixture ends that was there earlier."""
+    yield
+    await end_clients()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stack import exposition, listeners, processes
 from stack.place import Place
+from tests.clients import hang_up
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
@@ -173,6 +174,7 @@ def new_stack(
         if seed:
             take_over(seed, stack.state)
         yield stack
+        hang_up()
         stack.make("down")
         assert stack.processes() == []
     finally:
