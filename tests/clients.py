@@ -13,8 +13,10 @@ from tests.socket.server import OPENED
 def hang_up() -> None:
     """Their servers see the end at once, even while the event loop stands still."""
     for client in OPENED:
-        with contextlib.suppress(OSError):
-            client.transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        # None once the transport has closed, and an error once the peer has.
+        if mine := client.transport.get_extra_info("socket"):
+            with contextlib.suppress(OSError):
+                mine.shutdown(socket.SHUT_RDWR)
 
 
 async def end_clients() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import hypothesis
 import pytest
 
+from tests import canary
 from tests.clients import end_clients
 from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
@@ -21,6 +22,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder, file = item.path.parent.name, item.path.name
         item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{file}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set up before everything else, and so torn down after everything else has stopped."""
+    with canary.searched(tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture(scope="session")
