@@ -30,7 +30,9 @@ SHAPES = "canary[a-z]+[0-9a-f]{16}|eyJ[A-Za-z0-9_-]{16,}"
 EXEMPT = ("--exclude=*.db*", *(f"--exclude-dir={name}" for name in ("venv", "uv", "code", "secrets")))
 """Databases hold messages and `secrets` holds keys: that is what they are for. The others hold what was installed."""
 SHORTEST, LONGEST = 10, 40
-"""Characters of a word that says where it comes from, and how many of a longer one are looked for."""
+"""Characters of a word that says where it comes from, a shorter one being looked for as a whole value only; and how
+many characters of a longer one are looked for.
+"""
 _COOKIE = re.compile(r"set-cookie: *[^=]+=([^;\s]+)", re.IGNORECASE)
 _words = {PASSWORD}
 _shown: list[Path] = []
@@ -43,9 +45,9 @@ def word(kind: str) -> str:
 
 def remember(secret: str) -> None:
     """Look for it from now on, in each of the ways in which it could be written."""
-    if len(secret) >= SHORTEST:
-        start = secret[:LONGEST]
-        _words.update(form for form in (start, json.dumps(start)[1:-1], quote(start)) if form.isprintable())
+    start = secret[:LONGEST]
+    forms = (start, json.dumps(start)[1:-1], quote(start)) if len(start) >= SHORTEST else (json.dumps(start),)
+    _words.update(form for form in forms if form.isprintable() and len(form) > len('""') + 2)
 
 
 def show(text: str | bytes) -> None:
@@ -84,8 +86,9 @@ def _sent(message: Any) -> None:
 
 
 def _received(message: Any) -> None:
-    if _frame(message).get("type") == "error" or "error" in _frame(message):
-        show(message)
+    frame = _frame(message)
+    if frame.get("type") == "error" or "error" in frame:
+        show(json.dumps({name: value for name, value in frame.items() if name != "id"}))  # the client's own word
 
 
 def _frame(message: Any) -> dict[str, Any]:
