@@ -121,6 +121,16 @@ class Pipe(asyncio.Protocol):
 
     def send(self, *words: Word) -> asyncio.Future[Any]:
         """The answer to come: a future that fails with RedisDown. Raises RedisDown when too much is on its way."""
+        self.order(*words)
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        ends = self._loop.time() + self._seconds
+        self._waiting.append((answer, ends))
+        if self._watch is None:
+            self._watch = self._loop.call_at(ends, self._overdue)
+        return answer
+
+    def order(self, *words: Word) -> None:
+        """Send what is answered by pushes alone, as SUBSCRIBE is. Raises RedisDown as `send` does."""
         if self._transport is None or self._transport.is_closing():
             raise RedisDown(self._why)
         if len(self._waiting) >= _UNANSWERED or self._transport.get_write_buffer_size() > _UNWRITTEN_BYTES:
@@ -128,12 +138,6 @@ class Pipe(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(_pack(words))
-        answer: asyncio.Future[Any] = self._loop.create_future()
-        ends = self._loop.time() + self._seconds
-        self._waiting.append((answer, ends))
-        if self._watch is None:
-            self._watch = self._loop.call_at(ends, self._overdue)
-        return answer
 
     def end(self, why: str) -> None:
         """Close at once; whoever waits for an answer gets RedisDown."""
@@ -177,7 +181,7 @@ class Pipe(asyncio.Protocol):
                 self._pushed(answer)
             return
         if not self._waiting:
-            self.end("the server answered what was not asked")
+            self.end(f"the server said {answer}" if isinstance(answer, hiredis.ReplyError) else "an answer to nothing")
             return
         future, _ = self._waiting.popleft()
         if isinstance(answer, hiredis.ReplyError):
