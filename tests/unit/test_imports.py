@@ -20,7 +20,7 @@ LAYERS = (
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_schema", "store_seats", "store_sessions", "store_turns"}
-    | {"migrations", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
+    | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
     | {"live_room", "rooms", "repair", "entrance", "handshake", "chat"},
@@ -39,11 +39,10 @@ HOMES = {
     "cryptography": {"keys"},
     "fastapi": {"routes", "main"},
     "gunicorn": {"worker", "gunicorn_conf"},
-    "hiredis": {"redis_link"},
     "jwt": {"keys", "tokens", "issuers"},
-    "orjson": {"protocol", "broker_redis"},
+    "orjson": {"protocol"},
     "prometheus_client": {"metrics"},
-    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis"},
+    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes"},
     "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
@@ -52,7 +51,7 @@ HOMES = {
     "uvicorn_worker": {"worker"},
     "websockets": {"wire"},
 }
-IMPLEMENTATIONS = {name for name in RANK if name.endswith(("_memory", "_redis")) or name.startswith("store_")}
+IMPLEMENTATIONS = {name for name in RANK if name.endswith("_memory") or name.startswith("store_")}
 
 
 def noun(path: Path) -> str:
