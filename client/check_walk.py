@@ -107,7 +107,10 @@ class Walk:
             again = offsets.count(saw.offset) > 1
             what = f"was delivered {'again, ' * again}after offset {expected - 1}"
             return self._found(Fault.REPEATED if again else Fault.REORDERED, saw, saw.offset, what)
-        if expected in offsets:
+        # What only a later connection brings was missing on this one.
+        if any(
+            isinstance(other, Delivered) and (other.life, other.offset) == (saw.life, expected) for other in self._saw
+        ):
             what = f"was delivered before offset {expected}"
             return self._found(Fault.REORDERED, saw, saw.offset, what)
         return self._found(Fault.LOST, saw, expected, f"was never delivered; after it came {saw.offset}")

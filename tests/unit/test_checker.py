@@ -108,6 +108,17 @@ def test_stored_and_not_delivered_in_between(material: Material) -> None:
     red(material, Fault.LOST, f"offset {missing.offset}", "ann", "never delivered")
 
 
+def test_left_out_on_one_connection_and_resumed_on_the_next(material: Material) -> None:
+    """Lost: a client that notices the gap and asks again does not make good what that connection left out."""
+    record = of(material, "bob")
+    first_life = [index for index in deliveries(record, "red") if got(record, index).life == 1]
+    left_out = got(record, first_life[-2])
+    del record.saw[first_life[-2]]
+    resumed = next(index for index, saw in enumerate(record.saw) if isinstance(saw, Joined) and saw.recovered)
+    record.saw.insert(resumed + 1, replace(left_out, life=2))
+    red(material, Fault.LOST, f"offset {left_out.offset}", "bob", "(connection 1)")
+
+
 def test_stored_and_not_delivered_at_the_end(material: Material) -> None:
     """Lost: nothing came after it, and the client is live."""
     record = of(material, "ann")
