@@ -12,27 +12,31 @@ const VISIBLE = {
   hint: 'Everybody on this server can find and join it. Otherwise people need an invitation.',
 };
 
-/** Asks for a new room; `made(room)` gets its id. */
-export function createRoom({ call, made }) {
+/** Asks for a new room; `show(room)` gets its id. */
+export function createRoom({ call, show }) {
   ask({
     title: 'Create a room',
     fields: [{ name: 'title', label: 'Title', kind: 'text', maxLength: 80, autocapitalize: 'sentences' }, VISIBLE],
     submit: 'Create',
-    run: async ({ title, public: open }) => made((await call('create', { title, public: open })).room),
+    run: async ({ title, public: open }) => {
+      const { room } = await call('create', { title, public: open });
+      return () => show(room);
+    },
   });
 }
 
-/** Shows the public rooms that one is not in; `join(row)` is asked to join one and throws a Problem when that is refused. */
-export async function browseRooms({ call, join }) {
+/** Lists the public rooms that one is not in; `show(room)` gets the one that was joined. */
+export async function browseRooms({ call, show }) {
   const place = element('div', { className: 'notice', hidden: true });
   const list = element('ul', { className: 'found' });
   const none = element('p', { className: 'hint', textContent: 'Looking …', role: 'status' });
   const dialog = frame('browse', 'Public rooms', none, place, list);
   const told = new Notice(place);
-  const enter = async (row) => {
+  const enter = async ({ room }) => {
     try {
-      await join(row);
+      await call('join', { room });
       dialog.close();
+      show(room);
     } catch (problem) {
       told.show({ text: answer(problem), tone: 'danger' });
     }

@@ -47,7 +47,7 @@ export class Chat {
     this.#stage = new Stage(this.#stageHooks(send));
     this.#sidebar = new Sidebar({
       open: (room) => this.#show(room),
-      accept: (row) => this.#tried(this.#enter(row)),
+      accept: (row) => this.#tried(this.#accept(row)),
       decline: (row) => this.#tried(this.#decline(row)),
     });
     this.#drawer = new Drawer(byId('side'), { wide: '(min-width: 52rem)', label: 'Rooms' });
@@ -140,8 +140,9 @@ export class Chat {
     const call = (...verb) => this.#feed.call(...verb);
     byId('show-rooms').addEventListener('click', () => this.#drawer.open());
     byId('close-rooms').addEventListener('click', () => this.#drawer.aside());
-    byId('create').addEventListener('click', () => createRoom({ call, made: (room) => this.#made(room) }));
-    byId('browse').addEventListener('click', () => browseRooms({ call, join: (row) => this.#enter(row) }));
+    const show = (room) => this.#tried(this.#entered(room));
+    byId('create').addEventListener('click', () => createRoom({ call, show }));
+    byId('browse').addEventListener('click', () => browseRooms({ call, show }));
     document.addEventListener('visibilitychange', () => {
       this.#reading.looked();
       if (!document.hidden && this.#memory) this.#feed.relist(); // what was read elsewhere meanwhile
@@ -182,13 +183,13 @@ export class Chat {
     return this.#stage.focus();
   }
 
-  /** Joins a room that invites or is open to everybody, and shows it. */
-  async #enter({ room }) {
+  async #accept({ room }) {
     await this.#feed.call('join', { room });
-    await this.#made(room);
+    await this.#entered(room);
   }
 
-  async #made(room) {
+  /** A room that is new on the list. */
+  async #entered(room) {
     await this.#feed.list();
     this.#show(room);
   }

@@ -30,6 +30,7 @@ export class Connection {
   #since = 0;
   #hint = 0;
   #timed = false; // whether the wait is the server's own
+  #asking = false; // whether an answer is due that may never come over a network that was changed
   #code = 0; // of the last close
   #round = 0; // counts starts and stops, so that an answer that arrives after one is dropped
 
@@ -48,6 +49,7 @@ export class Connection {
   /** Disconnects and stays so. */
   stop() {
     this.#round += 1;
+    this.#asking = false;
     clearTimeout(this.#timer);
     this.#timer = 0;
     const socket = this.#socket;
@@ -63,9 +65,12 @@ export class Connection {
   async #try() {
     const round = (this.#round += 1);
     this.#timer = 0;
+    this.#timed = false;
+    this.#asking = true;
     this.#hooks.state({ name: 'connecting' });
     const problem = await this.#ask();
     if (round !== this.#round) return;
+    this.#asking = false;
     if (!problem) this.#connect();
     else this.#refused(problem);
   }
@@ -147,6 +152,6 @@ export class Connection {
   /** The network or the machine is back: no reason to sit out the rest of the wait, unless the server itself set it. */
   #wake() {
     this.#socket?.probe();
-    if (this.#timer && !this.#socket && !this.#timed) this.start();
+    if ((this.#timer || this.#asking) && !this.#socket && !this.#timed) this.start();
   }
 }

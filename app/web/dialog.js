@@ -1,6 +1,6 @@
 // A question that takes a form: built when it is asked, gone when it is answered.
 
-import { element, icon } from './element.js';
+import { byId, element, icon } from './element.js';
 import { Notice } from './notice.js';
 import { answer } from './words.js';
 
@@ -9,7 +9,7 @@ let count = 0;
 /**
  * Asks. `fields` are {name, label, kind, value, …}: kind is text, lines, number, choice (with `options`, a list of
  * [value, label]) or tick; further properties are set on the input. `run(values)` does what was asked for: when it throws a
- * Problem, its sentence is shown and the dialog stays.
+ * Problem, its sentence is shown and the dialog stays; a function that it returns is called when the dialog is gone.
  */
 export function ask({ title, hint = '', fields = [], submit, danger = false, run }) {
   const names = `dialog-${(count += 1)}`;
@@ -40,11 +40,11 @@ export function frame(name, title, ...content) {
   const close = element('button', { type: 'button', className: 'button quiet icon-button', 'aria-label': 'Close' }, icon('close'));
   const head = element('header', {}, element('h2', { id: `${name}-heading`, textContent: title, tabIndex: -1 }), close);
   const dialog = element('dialog', { className: 'sheet', 'aria-labelledby': `${name}-heading` }, head, ...content);
-  const before = document.activeElement;
   close.addEventListener('click', () => dialog.close());
   dialog.addEventListener('close', () => {
     dialog.remove();
-    if (before?.isConnected) before.focus();
+    // the browser gives the focus back to what had it, unless that is gone
+    if (document.activeElement === document.body) byId('message').focus();
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -61,8 +61,9 @@ async function submitted({ dialog, button, told, run, values, inputs }) {
   button.disabled = true;
   told.clear();
   try {
-    await run(values());
+    const then = await run(values());
     dialog.close();
+    if (typeof then === 'function') then();
   } catch (problem) {
     told.show({ text: answer(problem), tone: 'danger' });
     button.disabled = false;

@@ -86,11 +86,11 @@ export class Members {
       const { members } = await this.#hooks.call('members', { room });
       if (this.#hooks.listing()?.room !== room) return;
       this.#rows = members;
-      this.#draw();
     } catch (problem) {
       if (problem.retryAfter) this.#due = setTimeout(() => this.#load(), problem.retryAfter * 1000 + RELOAD_MS);
       else if (problem.status) this.#notice.show({ text: answer(problem), tone: 'danger' });
     }
+    this.#draw();
   }
 
   #draw() {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.browser.contrast import CONTRAST
 from tests.browser.person import Person
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
@@ -18,9 +19,11 @@ INK = {"light": "rgb(28, 33, 38)", "dark": "rgb(232, 229, 222)"}
 
 
 def take(person: Person, folder: Path, name: str) -> None:
-    """What the person sees now, in light and in dark."""
+    """What the person sees now, in light and in dark: all text stands out (WCAG 2.2 §1.4.3), and nothing is cut off."""
     for scheme in ("light", "dark"):
         person.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         person.until(f"getComputedStyle(document.body).color === '{INK[scheme]}'")
         person.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         person.page.screenshot(path=folder / f"{name}-{scheme}.png")
+        assert person.page.evaluate(CONTRAST) == []
+    assert person.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -41,14 +41,22 @@ class Wire:
             self._whole.clear()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._whole.wait()
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            await self._whole.wait()
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
         flows = [asyncio.create_task(self._flow(*ends)) for ends in ((reader, far_writer), (far_reader, writer))]
         self._flows.update(flows)
-        await asyncio.wait(flows)
-        self._flows.difference_update(flows)
-        for end in (writer, far_writer):
-            end.close()
+        try:
+            await asyncio.wait(flows)
+        finally:
+            for flow in flows:
+                flow.cancel()
+            self._flows.difference_update(flows)
+            for end in (writer, far_writer):
+                end.transport.abort()
 
     async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -66,6 +74,13 @@ class Wire:
         async with server:
             await server.serve_forever()
 
+    async def _end(self) -> None:
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the next turn of the loop
+
     @contextmanager
     def running(self) -> Iterator[Wire]:
         """Relay until the block ends."""
@@ -75,10 +90,7 @@ class Wire:
         def relay() -> None:
             with suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(serving)
-            rest = asyncio.all_tasks(self._loop)
-            for task in rest:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+            self._loop.run_until_complete(self._end())
             self._loop.close()
 
         thread = threading.Thread(target=relay)
