@@ -335,8 +335,7 @@ async def test_the_bot_of_fifteen_lines_answers(serve: Serve, tmp_path: Path) ->
     """examples/bot.py, its `main` as it stands."""
     source = (ROOT / "examples" / "bot.py").read_text()
     assert sum(bool(text.strip()) for text in source.split("\n")) <= 15
-    secret = tmp_path / "password"
-    secret.write_text(PASSWORD + "\n")
+    secret = secret_file(tmp_path, PASSWORD)
     async with edge(serve, tmp_path) as (server, url, ca), await client(server, "alice") as alice:
         name = await server.person("pingbot")
         lobby = await alice.join("lobby")
@@ -352,10 +351,9 @@ async def test_the_bot_of_fifteen_lines_answers(serve: Serve, tmp_path: Path) ->
 
 async def test_the_terminal_chat_works_in_a_pipe_and_on_a_terminal(serve: Serve, tmp_path: Path) -> None:
     """Lines in, lines out, exit code 0, and neither token nor escape sequence of others on the screen."""
-    secret = tmp_path / "token"
     async with edge(serve, tmp_path) as (server, url, ca):
         token = await server.token("alice")
-        secret.write_text(token)
+        secret = secret_file(tmp_path, token)
         words = [sys.executable, "-m", "client", "--url", url, "--token-file", str(secret), "--ca", str(ca)]
         lines = "hello\n/members\n/create Tea\nmore\n"
         code, shown = await asyncio.to_thread(piped, words, lines)
@@ -365,6 +363,14 @@ async def test_the_terminal_chat_works_in_a_pipe_and_on_a_terminal(serve: Serve,
         assert token not in shown and "\x1b" not in shown
         seen = await asyncio.to_thread(typed, words, ["hello again", "/quit"])
         assert "alice: hello again" in seen and token not in seen
+
+
+def secret_file(folder: Path, secret: str) -> Path:
+    """A file of the kind that people keep a password in, where secrets may be."""
+    file = folder / "secrets" / "own"
+    file.parent.mkdir()
+    file.write_text(secret + "\n")
+    return file
 
 
 def piped(words: list[str], lines: str) -> tuple[int, str]:
