@@ -101,7 +101,7 @@ export class Link {
 
   #network() {
     if (navigator.onLine) this.#offline.clear();
-    else this.#offline.show({ text: 'You are offline. Your draft is kept.', tone: 'warn' });
+    else this.#offline.show({ text: 'You are offline. What you write is sent when you are back.', tone: 'warn' });
   }
 
   #say(state) {

@@ -37,7 +37,7 @@ def api(stack: RunningStack) -> Iterator[Api]:
                 tokens[name] = stack.token(name)
             method = "POST" if body or path.endswith("/join") else "GET"
             headers = {"authorization": f"Bearer {tokens[name]}"}
-            answer = client.request(method, path, json=body or None, headers=headers)
+            answer = client.request(method, path, json=body if method == "POST" else None, headers=headers)
             assert answer.is_success, answer.text
             found: dict[str, Any] = answer.json()
             return found
