@@ -114,17 +114,18 @@ class Entrance:
             if room.access == entry.state.access and self._hub.rooms.get(room_id) is room:
                 return entry, room
 
-    async def _follow(self, connection: Connection, found: Found | Denied, cursor: int | None) -> Denied | None:
+    async def _follow(self, connection: Connection, found: Found | Denied, cursor: int) -> Denied | None:
         """Page by page up to where the room is, each page behind the question who the user is now."""
         while not isinstance(found, Denied):
             entry, room = found
-            if cursor is None:
-                return None
             recent = room.since(cursor)
             if recent is not None:
                 self._join(connection, room, entry, recent)
                 return None
-            cursor = await self._replay(connection, room, cursor)
+            reached = await self._replay(connection, room, cursor)
+            if reached is None:
+                return None
+            cursor = reached
             found = await self._agreed(connection, room.id)
         return Denied(ErrorCode.REMOVED)
 
