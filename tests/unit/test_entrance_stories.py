@@ -26,7 +26,13 @@ from tests.unit.live import PaperWire
 from tests.unit.test_entrance import ANN, BOB, chat, join, live
 
 _NUMBERS = itertools.count(1)
-ACTS = st.sampled_from(["post", "posts", "edit", "delete", "rename", "mute"])
+BEHIND = st.integers(0, 6)
+ACTS = (
+    st.sampled_from(["post", "post", "posts", "rename", "mute"])
+    | st.builds("edit {}".format, BEHIND)
+    | st.builds("delete {}".format, BEHIND)
+)
+"""Edits and deletions are of what was so far behind the newest event."""
 SWEEPS = st.integers(1, 30).map(lambda kept: f"keep {kept}")
 MEANWHILE = ACTS | SWEEPS | st.just("lose")
 
@@ -40,7 +46,10 @@ class Story:
     between: list[str]
     reading: list[str]
     beside: list[str]
-    after: int
+    behind: int
+    """How far the last offset that they have is below the newest one."""
+    watched: bool
+    """Whether somebody else is live there all the time."""
     other_epoch: bool
     page: int
     recent: int
@@ -49,13 +58,14 @@ class Story:
 STORIES = st.builds(
     Story,
     before=st.lists(ACTS | SWEEPS, max_size=20),
-    between=st.lists(st.just("nothing") | MEANWHILE | st.just("kick"), max_size=8),
+    between=st.lists(st.sampled_from(["nothing", "nothing", "kick"]) | MEANWHILE, max_size=10),
     reading=st.lists(MEANWHILE | st.just("kick"), max_size=20),
     beside=st.lists(MEANWHILE | st.just("kick"), max_size=10),
-    after=st.integers(0, 40),
+    behind=st.integers(-1, 20),
+    watched=st.booleans(),
     other_epoch=st.sampled_from([False] * 4 + [True]),
     page=st.integers(1, 6),
-    recent=st.integers(1, 4),
+    recent=st.integers(1, 12),
 )
 
 
@@ -69,6 +79,8 @@ class Stage:
         self.between: deque[str] = deque()
         self.wire = PaperWire()
         self._losing = False
+        self.lost = False
+        """Whether the room's last batch was."""
         self._entry, self._events = backends.store.entry, backends.store.events
         backends.store.entry = self._late_entry  # type: ignore[method-assign]
         backends.store.events = self._late_events  # type: ignore[method-assign]
@@ -76,7 +88,7 @@ class Stage:
 
     async def open(self) -> None:
         """A new room of ann's, with bob in it."""
-        self.room, self.kicked, self._losing = RoomId(f"story-{next(_NUMBERS)}"), None, False
+        self.room, self.kicked, self._losing, self.lost = RoomId(f"story-{next(_NUMBERS)}"), None, False, False
         await self.backends.store.create_room(self.room, "Story", True, ANN, None, 1_000_000)
         await self.write([Change(self.room, BOB, Action.JOIN, rooms_at_most=1_000_000)])
 
@@ -86,7 +98,7 @@ class Stage:
         state = await store.room(self.room)
         assert state is not None
         # Who is removed from a public room before they come in joins it anew.
-        if what == "nothing" or (what == "kick" and b'"joined"' not in self.wire.data):
+        if what == "nothing" or (what == "kick" and not self._greeted()):
             return
         match what.split():
             case ["keep", kept]:
@@ -107,18 +119,20 @@ class Stage:
             case ["mute"]:
                 change = Change(self.room, ANN, Action.MUTE, user=BOB, until=time.time() + 60 + state.offset)
                 await self.write([change])
-            case [other]:
-                target = state.offset // 2 + 1
-                await self.write([Change(self.room, ANN, Action(other), target=target, message=f"{state.offset}'")])
+            case [other, behind]:
+                target, text = max(1, state.offset - int(behind)), f"{state.offset}'"
+                await self.write([Change(self.room, ANN, Action(other), target=target, message=text)])
 
     async def write(self, writes: Sequence[Post | Change]) -> list[Stored | Denied]:
         return await asyncio.gather(*map(self.backends.rooms.write, writes))
 
     async def settle(self) -> None:
-        """Have everything delivered: the next event tells of those that were lost."""
-        self._losing = False
+        """Have everything delivered: if the last notice was lost, the next event tells; else none is needed. After a
+        removal one more shows whether it was one."""
         self.between.clear()
-        await self.act("post")
+        if self.lost or self.kicked is not None:
+            self._losing = False
+            await self.act("post")
         while (room := self.backends.hub.rooms.get(self.room)) is not None and room.repairing is not None:
             await room.repairing
 
@@ -128,16 +142,23 @@ class Stage:
         return found
 
     async def _late_events(self, room: RoomId, after: int, limit: int) -> list[Event]:
+        await self._meanwhile()
         found = await self._events(room, after, limit)
         await self._meanwhile()
         return found
 
     async def _meanwhile(self) -> None:
-        if self.between:
+        # A removal waits until there is somebody to be removed.
+        if self.between and (self.between[0] != "kick" or self._greeted()):
             await self.act(self.between.popleft())
+
+    def _greeted(self) -> bool:
+        return b'"joined"' in self.wire.data
 
     async def _lossy(self, events: Sequence[Event]) -> None:
         losing, self._losing = self._losing, False
+        if any(event.room == self.room for event in events):
+            self.lost = losing
         if not losing:
             await self._publish(events)
 
@@ -166,7 +187,7 @@ def run() -> Iterator[Any]:
         runner.run(process.__aexit__(None, None, None))
 
 
-@hypothesis.settings(max_examples=600 if THOROUGH else 100)
+@hypothesis.settings(max_examples=1000 if THOROUGH else 100)
 @given(STORIES)
 def test_a_resume_is_whole_or_none(run: Any, story: Story) -> None:
     """Recovered exactly when the epoch is the same and nothing above `after` is gone. Then every offset above it comes,
@@ -184,21 +205,26 @@ async def tell(stage: Stage, story: Story) -> None:
         mock.patch.object(live_room, "_RECENT", story.recent),
     ):
         await stage.open()
+        watcher = live(backends, PaperWire(), ANN)
+        if story.watched:
+            await backends.chat.entrance.enter(watcher, join(room=stage.room))
         for what in story.before:
             await stage.act(what)
         before = await backends.store.room(stage.room)
         assert before is not None
+        after = max(0, before.offset - story.behind)
         stage.wire = wire = StoryWire(stage, story.reading)
         stage.between.extend(story.between)
         bob = live(backends, wire)
-        verb = join(story.after, "another" if story.other_epoch else before.epoch, stage.room)
+        verb = join(after, "another" if story.other_epoch else before.epoch, stage.room)
         beside = asyncio.create_task(_all(stage, story.beside))
         denied = await backends.chat.entrance.enter(bob, verb)
         await beside
         await stage.settle()
         check_ending(stage, wire, denied)
-        await check_frames(stage, wire, story, before.floor)
-        await backends.chat.goodbye(bob, said_so=True)
+        await check_frames(stage, wire, after, None if story.other_epoch else before.floor)
+        for connection in (bob, watcher):
+            await backends.chat.goodbye(connection, said_so=True)
         assert stage.room not in backends.hub.rooms
 
 
@@ -213,16 +239,17 @@ def check_ending(stage: Stage, wire: PaperWire, denied: Denied | None) -> None:
     assert wire.closed in ([], [(4000, "slow_consumer")], [(1013, "try_later")])
 
 
-async def check_frames(stage: Stage, wire: PaperWire, story: Story, floor: int) -> None:
+async def check_frames(stage: Stage, wire: PaperWire, after: int, floor: int | None) -> None:
+    """`floor` as it was when they asked; None in another epoch."""
     joined, *events = [frame for frame in wire.take() if frame["type"] not in ("membership", "presence")]
     state = await stage.backends.store.room(stage.room)
     assert state is not None and joined["type"] == "joined"
-    possible = not story.other_epoch and story.after <= joined["newest"]
+    possible = floor is not None and after <= joined["newest"]
     if joined["recovered"]:
-        assert possible and joined["offset"] == story.after >= floor
+        assert possible and joined["offset"] == after and after >= (floor or 0)
     else:
         assert joined["offset"] == joined["newest"]
-        assert not possible or story.after < state.floor
+        assert not possible or after < state.floor
     last = joined["offset"] + len(events)
     assert [event["offset"] for event in events] == list(range(joined["offset"] + 1, last + 1))
     if wire.closed:
@@ -232,23 +259,22 @@ async def check_frames(stage: Stage, wire: PaperWire, story: Story, floor: int) 
         assert last <= stage.kicked
     else:
         assert last == state.offset
-    await check_content(stage, events)
+    await check_content(stage, events, joined["newest"])
 
 
-async def check_content(stage: Stage, events: Sequence[dict[str, Any]]) -> None:
-    """Whoever applies the events to each other has in the end what the store has."""
-    texts: dict[int, str] = {}
-    for event in events:
-        if event["type"] == "message":
-            texts[event["offset"]] = event["message"]
-        elif event["type"] in ("edited", "deleted") and event["target"] in texts:
-            texts[event["target"]] = event.get("message", "")
-    if not events or stage.kicked is not None:
-        return
-    stored = await stage.backends.store.events(stage.room, events[0]["offset"] - 1, 1000)
-    known = {event.offset: event.message for event in stored if event.kind == "message"}
-    reached = events[-1]["offset"]
-    edited_later = {(event.facts or {}).get("target") for event in stored if event.offset > reached}
-    for offset, text in known.items():
-        if offset <= reached and offset not in edited_later:
-            assert texts[offset] == text
+async def check_content(stage: Stage, events: Sequence[dict[str, Any]], newest: int) -> None:
+    """Whoever applies the events to each other has in the end what the store has; what was deleted before the answer
+    is not said again."""
+    texts = {event["offset"]: event["message"] for event in events if event["type"] == "message"}
+    stored = await stage.backends.store.events(stage.room, 0, 1000)
+    for event in stored:
+        if event.kind == "deleted" and event.offset <= newest:
+            assert not texts.get((event.facts or {})["target"])
+    for frame in events:
+        if frame["type"] in ("edited", "deleted") and frame["target"] in texts:
+            texts[frame["target"]] = frame.get("message", "")
+    reached = events[-1]["offset"] if events else newest
+    later = {(event.facts or {}).get("target") for event in stored if event.offset > reached}
+    for event in stored:
+        if event.offset in texts and event.offset not in later:
+            assert texts[event.offset] == event.message
