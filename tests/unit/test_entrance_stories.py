@@ -130,9 +130,13 @@ class Stage:
         """Have everything delivered: if the last notice was lost, the next event tells; else none is needed. After a
         removal one more shows whether it was one."""
         self.between.clear()
+        self._losing = False
+        await self._repaired()
         if self.lost or self.kicked is not None:
-            self._losing = False
             await self.act("post")
+            await self._repaired()
+
+    async def _repaired(self) -> None:
         while (room := self.backends.hub.rooms.get(self.room)) is not None and room.repairing is not None:
             await room.repairing
 
