@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app import fields, protocol
@@ -24,8 +25,8 @@ from app.verdict import CloseCode, Denied, ErrorCode
 
 _RETRY_FULL: Final = 5.0
 _PAGE: Final = 256
-_AT_ONCE: Final = 32
-"""Events written before the reader is waited for: 70 KiB at most, within any outbox."""
+_AT_ONCE: Final = 16_384
+"""Bytes written before the reader is waited for, but for an event that is longer: as much as the smallest outbox."""
 
 Found = tuple[Entry, LiveRoom]
 
@@ -119,8 +120,9 @@ class Entrance:
         while not isinstance(found, Denied):
             entry, room = found
             recent = room.since(cursor)
-            if recent is not None:
-                self._join(connection, room, entry, recent)
+            data = b"" if recent is None else protocol.events(recent, connection.profile)
+            if recent is not None and (not data or connection.fits(data)):
+                self._join(connection, room, entry, data)
                 return None
             reached = await self._replay(connection, room, cursor)
             if reached is None:
@@ -151,19 +153,33 @@ class Entrance:
             # Retention overtook a slow reader: what is missing is never passed over in silence.
             connection.close(CloseCode.SLOW_CONSUMER)
             return None
-        for start in range(0, len(page), _AT_ONCE):
-            connection.send(protocol.events(page[start : start + _AT_ONCE], connection.profile))
+        for data in _portions(page, connection.profile):
             if not await connection.drained():
                 return None
-        return page[-1].offset
+            connection.send(data)
+        return page[-1].offset if await connection.drained() else None
 
-    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, recent: list[Event]) -> None:
+    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, recent: bytes) -> None:
         if room.id in connection.rooms:
             return
         if recent:
-            connection.send(protocol.events(recent, connection.profile))
+            connection.send(recent)
         if room.join(connection, entry):
             self._notices.came(room.id, connection.identity.user)
+
+
+def _portions(page: Sequence[Event], profile: Profile) -> Iterator[bytes]:
+    """The page's frames, as many at a time as may be written at once."""
+    frames: list[bytes] = []
+    size = 0
+    for event in page:
+        frame = protocol.events([event], profile)
+        if frames and size + len(frame) > _AT_ONCE:
+            yield b"".join(frames)
+            frames, size = [], 0
+        frames.append(frame)
+        size += len(frame)
+    yield b"".join(frames)
 
 
 def _recovery(after: int, epoch: str | None, entry: Entry, room: LiveRoom) -> str:
