@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 import sqlite3
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,13 +17,6 @@ from tests.socket.server import Client, Server, new_address, new_name
 
 CUTS = 60 if THOROUGH else 15
 LONG = 4000
-
-
-async def asked(client: Client, **fields: Any) -> dict[str, Any]:
-    """The frame that answers this one."""
-    client_id = secrets.token_hex(4)
-    await client.send(**fields, id=client_id)
-    return await client.until(id=client_id)
 
 
 class Room:
@@ -53,9 +45,9 @@ class Room:
             return store.execute(asked, (self.id, offset)).fetchone() is not None
 
     async def slow(self, after: int) -> Raw:
-        """A reader that asked for everything since and has not read yet."""
+        """The owner once more, who asked for everything since and has not read yet."""
         raw = await Raw.open(self.server)
-        await raw.connect(await self.server.token(new_name()), new_address())
+        await raw.connect(await self.server.mint(self.owner), new_address())
         raw.send(type="join", room=self.id, after=after, epoch=self.epoch, id="j")
         return raw
 
@@ -80,9 +72,9 @@ async def made(server: Server) -> Room:
     """A room that nobody is live in."""
     owner = new_name()
     client = await server.connect(await server.token(owner))
-    room = (await asked(client, type="create", title="Long", public=True))["room"]
+    room = (await client.ask(type="create", title="Long", public=True))["room"]
     early = await server.connect(await server.mint(owner))
-    joined = await asked(early, type="join", room=room)
+    joined = await early.ask(type="join", room=room)
     await early.socket.close()
     return Room(server, owner, client, joined)
 
@@ -98,11 +90,11 @@ def is_next(frame: dict[str, Any], last: int) -> int:
 async def test_cut_again_and_again_nothing_is_missing_or_comes_twice(server: Server) -> None:
     """While somebody posts, whoever loses the connection comes back with the last offset and gets what follows it."""
     room, last = await made(server), 0
-    token = await server.token(new_name())
+    token = await server.mint(room.owner)
     async with room.noise():
         for number in range(CUTS):
             client = await server.connect(token, address=new_address())
-            joined = await asked(client, type="join", room=room.id, after=last, epoch=room.epoch)
+            joined = await client.ask(type="join", room=room.id, after=last, epoch=room.epoch)
             assert joined["recovered"] and joined["offset"] == last
             for _ in range(number):
                 last = is_next(await client.receive(), last)
@@ -121,7 +113,7 @@ async def test_a_replay_is_as_long_as_it_has_to_be(serve: Serve) -> None:
         assert joined["recovered"] and joined["newest"] > LONG
         while last < joined["newest"]:
             last = is_next(await slow.until(), last)
-    newest = (await asked(room.client, type="history", room=room.id, limit=1))["events"][0]["offset"]
+    newest = (await room.client.ask(type="history", room=room.id, limit=1))["events"][0]["offset"]
     while last < newest:
         last = is_next(await slow.until(), last)
     assert server.metric("chat_slow_consumers_total") == 0
@@ -157,7 +149,7 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for(serve: Serve) -> No
         slow.send(type="ping")
     await asyncio.to_thread(until, lambda: server.metric("chat_slow_consumers_total") == 1, "it is given up")
     await asyncio.to_thread(until, lambda: server.metric("chat_connections") == 1, "it is gone")
-    assert (await asked(room.client, type="join", room=room.id))["type"] == "joined"
+    assert (await room.client.ask(type="join", room=room.id))["type"] == "joined"
 
 
 async def test_long_messages_are_replayed_like_short_ones(serve: Serve) -> None:
@@ -177,16 +169,17 @@ async def test_a_killed_server_is_no_gap(serve: Serve) -> None:
     """What was acked before is replayed after, in the same epoch."""
     server = serve()
     room = await made(server)
-    reader = await server.connect(await server.token(new_name()))
-    joined = await asked(reader, type="join", room=room.id)
-    await asked(room.client, type="join", room=room.id)
+    token = await server.token(new_name())
+    reader = await server.connect(token)
+    joined = await reader.ask(type="join", room=room.id)
+    await room.client.ask(type="join", room=room.id)
     acked = [(await room.client.post(f"m{number}", room.id))["offset"] for number in range(20)]
     assert server.process is not None
     server.process.kill()
     server.process.wait()
     await asyncio.to_thread(server.start)
-    back = await server.connect(await server.token(new_name()))
-    again = await asked(back, type="join", room=room.id, after=joined["offset"], epoch=joined["epoch"])
+    back = await server.connect(token)
+    again = await back.ask(type="join", room=room.id, after=joined["offset"], epoch=joined["epoch"])
     assert (again["recovered"], again["offset"]) == (True, joined["offset"])
     texts: dict[int, str] = {}
     while len(texts) < len(acked):

@@ -20,7 +20,7 @@ from app import entrance, live_room, repair
 from app.backends import Backends
 from app.model import Change, Entry, Event, Post, RoomId, Stored, UserName
 from app.roles import Action
-from app.verdict import Denied, ErrorCode
+from app.verdict import ERRORS, Denied, ErrorCode
 from tests.patience import PATIENCE, THOROUGH
 from tests.unit.live import PaperWire
 from tests.unit.test_entrance import ANN, BOB, chat, join, live
@@ -237,8 +237,11 @@ async def _all(stage: Stage, acts: Sequence[str]) -> None:
         await stage.act(what)
 
 
+REMOVED = ERRORS[ErrorCode.REMOVED].text
+
+
 def check_ending(stage: Stage, wire: PaperWire, denied: Denied | None) -> None:
-    """Denied only by a removal, closed only by retention."""
+    """Denied only by a removal before the answer, closed only by retention."""
     assert denied is None or (denied.code is ErrorCode.REMOVED and stage.kicked is not None)
     assert wire.closed in ([], [(4000, "slow_consumer")], [(1013, "try_later")])
 
@@ -246,6 +249,10 @@ def check_ending(stage: Stage, wire: PaperWire, denied: Denied | None) -> None:
 async def check_frames(stage: Stage, wire: PaperWire, after: int, floor: int | None) -> None:
     """`floor` as it was when they asked; None in another epoch."""
     joined, *events = [frame for frame in wire.take() if frame["type"] not in ("membership", "presence")]
+    if events and events[-1]["type"] == "error":
+        # A removal during the replay is told by nothing else, and answers no frame.
+        assert stage.kicked is not None
+        assert events.pop() == {"type": "error", "code": "removed", "error": REMOVED, "room": stage.room}
     state = await stage.backends.store.room(stage.room)
     assert state is not None and joined["type"] == "joined"
     possible = floor is not None and after <= joined["newest"]

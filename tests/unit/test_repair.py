@@ -30,8 +30,11 @@ class Busy(Store):
         super().__init__(url, 1.0)
         self.hub = Hub(Metrics(), Rate(50.0, 50))
         self.more = 0
+        self.broken = False
 
     async def events(self, room: Any, after: int, limit: int) -> list[Event]:
+        if self.broken:
+            raise ValueError("a bug")
         found = await super().events(room, after, limit)
         if self.more:
             self.more -= 1
@@ -133,3 +136,12 @@ async def test_a_room_that_nobody_is_in_any_more_is_left_alone(scene: Scene) -> 
     del scene.hub.rooms[DEFAULT_ROOM]
     await scene.repaired()
     assert scene.seen() == []
+
+
+async def test_a_bug_leaves_nobody_in_a_room_that_stands_still(scene: Scene) -> None:
+    """Everybody comes again, and whoever waits for the repair goes on."""
+    events = await scene.store.posted(2)
+    scene.store.broken = True
+    scene.hub.deliver(events[1:])
+    await scene.repair.room(scene.room, 2)
+    assert scene.wire.closed == [(1013, "try_later")] and not scene.hub.rooms

@@ -1,4 +1,4 @@
-"""What users do with rooms: names, marks, lists, and what happens when the store does not answer."""
+"""What users do with rooms: names, lists, and what happens when the store does not answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from app.backends import Backends
 from app.model import DEFAULT_ROOM, Change, Post, RoomId, Stored, UserName
 from app.roles import Action
 from app.rooms import room_id
-from app.store import StoreDown
 from app.verdict import Denied, ErrorCode
 from tests.unit.live import connection
 from tests.unit.party import party
@@ -32,10 +31,6 @@ async def backends(tmp_path: Path) -> AsyncIterator[Backends]:
         for name in (ANN, BOB):
             await server.backends.store.create_account(name, "!")
         yield server.backends
-
-
-def read(offset: int, room: str = "lobby") -> verbs.Read:
-    return verbs.Read(type="read", room=room, offset=offset)
 
 
 @given(st.text())
@@ -66,35 +61,15 @@ async def test_another_name_is_drawn_when_one_is_taken(backends: Backends, monke
     assert entry is not None and entry.role == "member"
 
 
-async def test_marks_are_kept_until_they_are_stored(backends: Backends) -> None:
-    """Only the highest of a user and room, all of them in one write; an outage forgets none."""
-    rooms, store = backends.rooms, backends.store
-    await store.append([Post(DEFAULT_ROOM, BOB, "hi") for _ in range(5)])
-    for offset in (2, 4, 3):
-        rooms.mark(ANN, read(offset))
-    await store.close()
-    with pytest.raises(StoreDown):
-        await rooms.store_marks()
-    await store.open()
-    await rooms.store_marks()
-    listing = await store.listing(DEFAULT_ROOM, ANN)
-    assert listing is not None and (listing.read, listing.unread) == (4, 1)
-    assert not rooms._marks
-
-
-async def test_a_mark_that_moves_while_it_is_stored_is_stored_again(backends: Backends) -> None:
-    """The next second."""
-    rooms, store = backends.rooms, backends.store
-    await store.append([Post(DEFAULT_ROOM, BOB, "hi") for _ in range(5)])
-    rooms.mark(ANN, read(2))
-    rooms.mark(BOB, read(5))
-    storing = asyncio.create_task(rooms.store_marks())
-    await asyncio.sleep(0)
-    rooms.mark(ANN, read(3))
-    await storing
-    assert rooms._marks == {(DEFAULT_ROOM, ANN): 3}
-    await rooms.store_marks()
-    assert not rooms._marks
+async def test_what_was_just_read_is_not_counted_as_unread(backends: Backends) -> None:
+    """In the list and of the room itself: what waits is written down first."""
+    await backends.store.append([Post(DEFAULT_ROOM, BOB, "hi") for _ in range(5)])
+    await backends.rooms.act(ANN, verbs.Read(type="read", room="lobby", offset=4), 0)
+    page = await backends.rooms.act(ANN, verbs.Rooms(type="rooms"), 0)
+    assert isinstance(page, dict) and (page["rooms"][0]["read"], page["rooms"][0]["unread"]) == (4, 1)
+    await backends.rooms.act(ANN, verbs.Read(type="read", room="lobby", offset=5), 0)
+    room = await backends.rooms.room(ANN, DEFAULT_ROOM)
+    assert isinstance(room, dict) and room["unread"] == 0
 
 
 async def test_too_much_at_once_is_refused_and_an_unknown_outcome_is_never_an_ack(backends: Backends) -> None:
