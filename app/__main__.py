@@ -84,7 +84,8 @@ def check(_arguments: argparse.Namespace) -> str:
 
 def migrate(_arguments: argparse.Namespace) -> str:
     """The database of this release. Raises SchemaMismatch, StoreLocked, StoreDown."""
-    Store.migrate(load().database)
+    settings = load()
+    Store.migrate(settings.database, settings.database_password_file, settings.database_role)
     return ""
 
 
@@ -165,7 +166,7 @@ def _with_store(act: Callable[[Settings, Store], Awaitable[str]]) -> str:
 
 @contextlib.asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[Store]:
-    store = Store(settings.database, settings.store_timeout_seconds)
+    store = Store(settings.database, settings.store_timeout_seconds, password_file=settings.database_password_file)
     await store.open()
     try:
         yield store

@@ -37,7 +37,7 @@ from app.repair import Repair
 from app.rooms import CHANGES, Rooms
 from app.settings import Settings
 from app.store import Store, StoreDown
-from app.store_database import database_path
+from app.store_database import kind_of
 from app.verdict import CloseCode, Reason
 
 _log = logging.getLogger("portcullis.backends")
@@ -133,7 +133,9 @@ class Backends:
 def build(settings: Settings) -> Backends:
     """Pick and connect the parts; opens nothing yet. Raises SettingsError for a bad secret."""
     metrics = _metrics()
-    store = Store(settings.database, settings.store_timeout_seconds, _observer(metrics))
+    store = Store(
+        settings.database, settings.store_timeout_seconds, _observer(metrics), settings.database_password_file
+    )
     limiter = MemoryLimiter(
         Rate(settings.throttles_per_minute / 60, settings.throttles_per_minute),
         settings.cooldown_seconds,
@@ -194,8 +196,8 @@ def build(settings: Settings) -> Backends:
 async def opened(backends: Backends) -> AsyncIterator[None]:
     """Hold the store's lock, open it, run the clock; undo all that in reverse. Raises StoreLocked, StoreDown."""
     settings = backends.settings
-    path = database_path(settings.database)
-    lock = StoreLock(path.with_name(path.name + ".lock"), settings.graceful_seconds + _LOCK_MARGIN)
+    path = kind_of(settings.database).lock_path(settings.database)
+    lock = StoreLock(path, settings.graceful_seconds + _LOCK_MARGIN)
     await asyncio.to_thread(lock.acquire)
     try:
         await backends.store.open()

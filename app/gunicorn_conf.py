@@ -23,7 +23,7 @@ from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
 from app.settings import Settings, SettingsError, load
 from app.store import SchemaMismatch, Store, StoreDown
-from app.store_database import database_path
+from app.store_database import kind_of
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
@@ -44,7 +44,7 @@ def _checked() -> Settings:
 
 
 _settings = _checked()
-_store = database_path(_settings.database)
+_store_lock = kind_of(_settings.database).lock_path(_settings.database)
 _wait = _settings.graceful_seconds + 5
 """A predecessor may drain for so long."""
 
@@ -63,7 +63,8 @@ proc_name = "portcullis"
 
 _locks = (
     StoreLock(_settings.state.resolve() / "run" / "master.lock", _wait),
-    StoreLock(_store.with_name(_store.name + ".master.lock"), _wait),
+    # Apart from that of the worker, which takes its own.
+    StoreLock(_store_lock and _store_lock.with_suffix(".master.lock"), _wait),
 )
 
 
@@ -84,7 +85,9 @@ def on_starting(server: Arbiter) -> None:
 
 async def _open_store() -> None:
     """Whether the store is there and of this release; closed again, since no connection outlives a fork."""
-    store = Store(_settings.database, _settings.store_timeout_seconds)
+    store = Store(
+        _settings.database, _settings.store_timeout_seconds, password_file=_settings.database_password_file
+    )
     await store.open()
     await store.close()
 

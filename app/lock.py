@@ -18,19 +18,21 @@ class StoreLocked(Exception):  # noqa: N818
 
 
 class StoreLock:
-    """An exclusive flock(2) on a file that stays behind, mode 0600, with the holder's pid in it.
+    """An exclusive flock(2) on a file that stays behind, mode 0600, with the holder's pid in it; without a file, nothing.
 
     The lock belongs to the open file description: forked children (a gunicorn master's workers) hold it too, so it is
     free only when the last of them is gone. Programs started by exec do not inherit it.
     """
 
-    def __init__(self, path: Path, wait_seconds: float = 0.0) -> None:
+    def __init__(self, path: Path | None, wait_seconds: float = 0.0) -> None:
         self._path = path
         self._wait = wait_seconds
         self._file = -1
 
     def acquire(self) -> None:
         """Take the lock, waiting up to `wait_seconds`. Blocks the thread. Raises StoreLocked, OSError."""
+        if self._path is None:
+            return
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self._flock(file)

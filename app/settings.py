@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -28,7 +28,10 @@ PREFIX = "PORTCULLIS_"
 STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "OUTER_PROXIES"})
 """Names with our prefix that the stack reads and the server does not."""
 
-
+BARE = frozenset({"DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "WORKERS"})
+"""Settings that go without our prefix."""
+STORES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+"""What the store's URL may begin with."""
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
@@ -72,7 +75,14 @@ class Settings(BaseSettings):
     state: Path = Path("var")
     """Folder of everything that is kept or made at run time."""
     database_url: str = Field("", validation_alias=AliasChoices("database_url", "DATABASE_URL"))
-    """SQLAlchemy URL of the store; default: `data/chat.db` in the state folder."""
+    """SQLAlchemy URL of the store, `sqlite:///PATH` or `postgresql://USER@HOST/DATABASE` with libpq's options such as
+    `?sslmode=verify-full&sslrootcert=PATH`; default: `data/chat.db` in the state folder."""
+    database_password_file: Path | None = Field(
+        None, validation_alias=AliasChoices("database_password_file", "DATABASE_PASSWORD_FILE")
+    )
+    """File with the password of PostgreSQL's user; read anew for each connection."""
+    database_role: str = Field("portcullis", min_length=1)
+    """The PostgreSQL role of the running server: `migrate`, run by another, gives it what it needs and no more."""
     redis_url: str = Field("", validation_alias=AliasChoices("redis_url", "REDIS_URL"))
     """Where limits and presence are shared between processes; unset: in this process."""
     workers: int = Field(1, ge=1, le=64, validation_alias=AliasChoices("workers", "WORKERS"))
@@ -273,10 +283,10 @@ class Settings(BaseSettings):
             raise ValueError("workers: more than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL")
         if self.redis_url:
             raise ValueError("redis_url: this release keeps limits in the process; leave REDIS_URL unset")
-        if self.database_url and not self.database_url.startswith("sqlite:///"):
-            raise ValueError("database_url: this release stores in SQLite; use sqlite:///PATH or leave it unset")
-        if "@" in self.database_url:
-            raise ValueError("database_url: must not carry a password; passwords come from files")
+        if self.database_url and not self.database_url.startswith(STORES):
+            raise ValueError("database_url: use sqlite:///PATH or postgresql://USER@HOST/DATABASE, or leave it unset")
+        if _has_password(self.database_url):
+            raise ValueError("database_url: must not carry a password; DATABASE_PASSWORD_FILE names a file with it")
         if self.bytes_per_user_burst < self.frame_bytes:
             raise ValueError("bytes_per_user_burst: must be at least frame_bytes, or such a frame never passes")
         if self.drain_seconds >= self.graceful_seconds:
@@ -320,13 +330,21 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{PREFIX}ISSUERS: is not a JSON list of issuers.") from None
 
 
+def _has_password(url: str) -> bool:
+    """Before the host or among the options; a path that happens to have an @ in it counts, too."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return "@" in url
+    return parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True)
+
+
 def _sentence(item: Any) -> str:
     where = str(item["loc"][0]).upper() if item["loc"] else ""
     text = str(item["msg"]).removeprefix("Value error, ")
     if not where:
         where, _, text = text.partition(": ")
         where = where.upper()
-    name = where if where in {"DATABASE_URL", "REDIS_URL", "WORKERS"} else PREFIX + where
+    name = where if where in BARE else PREFIX + where
     return f"{name}: {text}."
 
 

@@ -1,28 +1,23 @@
-"""The database behind the store: its connections, its threads, and what counts as an outage."""
+"""The database behind the store: its connections, its threads, and how one piece of work becomes a transaction."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from threading import BoundedSemaphore
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
-from urllib.parse import quote
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, make_url, select
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy import Connection, Engine, inspect, make_url, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import column, table
 
+from app import store_sqlite
+from app.store_faults import SchemaAhead, SchemaBehind, StoreDown, is_outage, was_undone
+from app.store_lane import Lane
 from app.store_schema import HEAD, meta
 
 P = ParamSpec("P")
@@ -34,64 +29,37 @@ Observe = Callable[[str, float], None]
 _READERS = 4
 _READS_WAITING = 4096
 _WRITES_WAITING = 1024
-_STATEMENTS_CACHED = 256
-_WAL_BYTES_KEPT = 64 * 1024 * 1024
+_ATTEMPTS = 4
+"""Of a transaction that the database takes back: somebody else's went first."""
+_WRITTEN = insert(meta)
+_WRITE = _WRITTEN.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": _WRITTEN.excluded.value})
 
 
-class StoreDown(Exception):  # noqa: N818
-    """The store could not be reached or did not commit in time; whether it wrote anything is unknown."""
+class Kind(Protocol):
+    """What a kind of database is asked for; a module of its own answers."""
 
+    def is_absent(self, url: str) -> bool:
+        """Whether there is no database yet that a connection could be made to."""
 
-class SchemaMismatch(Exception):  # noqa: N818
-    """The database's tables are not those of this code; the message is the sentence to show."""
+    def lock_path(self, url: str) -> Path | None:
+        """Where the lock lies that keeps a second process off; None where several share the store."""
 
+    def check(self, connection: Connection) -> None:
+        """Raises Unfit for a server that cannot be relied on."""
 
-class SchemaBehind(SchemaMismatch):
-    """The database has to be migrated first."""
+    def connect(
+        self,
+        url: str,
+        busy_seconds: float,
+        connections: int = 1,
+        *,
+        writes: bool = False,
+        password_file: Path | None = None,
+    ) -> Engine:
+        """An engine that gives up waiting after `busy_seconds`."""
 
-
-class SchemaAhead(SchemaMismatch):
-    """The database was migrated by a newer release."""
-
-
-class Lane:
-    """Threads of its own behind a bounded queue, so that a stalled disk collects neither work nor memory."""
-
-    def __init__(self, name: str, threads: int, waiting: int, timeout: float) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._places = BoundedSemaphore(threads + waiting)
-        self._timeout = timeout
-        self._name = name
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do the work in a thread. StoreDown when the queue is full or the time-out passes first.
-
-        Work that no thread has begun by then is dropped; work that was begun goes on and its outcome is unknown.
-        """
-        if not self._places.acquire(blocking=False):
-            raise StoreDown(f"too much work is waiting for the {self._name}")
-        future = self._submit(work)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            raise StoreDown(f"no answer from the {self._name} in {self._timeout:g} s") from error
-
-    def shut(self) -> None:
-        """Finish what was begun, drop the rest. Blocks."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _submit(self, work: Callable[[], T]) -> Future[T]:
-        try:
-            future = self._pool.submit(work)
-        except RuntimeError as error:
-            self._places.release()
-            raise StoreDown("the store is closed") from error
-        future.add_done_callback(self._leave)
-        return future
-
-    def _leave(self, _future: Future[Any]) -> None:
-        self._places.release()
+    def migrating(self, url: str, password_file: Path | None, role: str) -> AbstractContextManager[Connection]:
+        """A transaction for whoever migrates, alone; at its end `role` may work with the tables."""
 
 
 class Side(NamedTuple):
@@ -101,29 +69,38 @@ class Side(NamedTuple):
     engine: Engine
 
 
+def kind_of(url: str) -> Kind:
+    """The kind of database that a URL names."""
+    if make_url(url).get_backend_name() == "postgresql":
+        # Who stores in a file needs no client library: 40 ms and 8 MiB.
+        from app import store_postgres  # noqa: PLC0415
+
+        return store_postgres
+    return store_sqlite
+
+
 class Database:
     """One writer thread and a few readers; every call is a single hop to a thread and back."""
 
-    def __init__(self, url: str, timeout: float, observe: Observe | None = None) -> None:
+    def __init__(
+        self, url: str, timeout: float, observe: Observe | None = None, password_file: Path | None = None
+    ) -> None:
         self._url = url
         self._timeout = timeout
         self._observe = observe
+        self._password_file = password_file
+        self._kind = kind_of(url)
         self._writer: Side | None = None
         self._readers: Side | None = None
 
     async def open(self) -> None:
-        """Connect and check the schema. Raises StoreDown, SchemaBehind, SchemaAhead."""
-        if not database_path(self._url).exists():
+        """Connect and check server and schema. Raises StoreDown, SchemaBehind, SchemaAhead, Unfit."""
+        if self._kind.is_absent(self._url):
             raise SchemaBehind("The database does not exist yet: run `python -m app migrate`.")
-        # A lock that another process holds must fail before the caller's time-out does, or the writer lags behind it.
-        busy = self._timeout * 0.8
-        self._writer = Side(
-            Lane("store writer", 1, _WRITES_WAITING, self._timeout), connect(self._url, busy, 1, writes=True)
-        )
-        self._readers = Side(
-            Lane("store readers", _READERS, _READS_WAITING, self._timeout), connect(self._url, busy, _READERS)
-        )
+        self._writer = self._side("store writer", 1, _WRITES_WAITING, writes=True)
+        self._readers = self._side("store readers", _READERS, _READS_WAITING)
         try:
+            await self._read(self._kind.check)
             check_schema(await self._read(schema_revision))
         except BaseException:
             await self.close()
@@ -153,6 +130,12 @@ class Database:
         """Run `work` as one transaction, after every write that was asked for before it."""
         return await self._run(self._writer, work, *args, **kwargs)
 
+    def _side(self, name: str, threads: int, waiting: int, *, writes: bool = False) -> Side:
+        # A lock that another process holds must fail before the caller's time-out does, or the writer lags behind it.
+        busy = self._timeout * 0.8
+        engine = self._kind.connect(self._url, busy, threads, writes=writes, password_file=self._password_file)
+        return Side(Lane(name, threads, waiting, self._timeout), engine)
+
     async def _run(
         self, side: Side | None, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -164,38 +147,6 @@ class Database:
         finally:
             if self._observe is not None:
                 self._observe(work.__name__, time.perf_counter() - began)
-
-
-def database_path(url: str) -> Path:
-    """The file of a `sqlite:///PATH` URL. ValueError for anything else."""
-    parts = make_url(url)
-    if parts.get_backend_name() != "sqlite" or not parts.database or parts.database == ":memory:":
-        raise ValueError(f"{parts.render_as_string()} is not sqlite:///PATH")
-    return Path(parts.database)
-
-
-def connect(url: str, busy_seconds: float, connections: int = 1, *, writes: bool = False) -> Engine:
-    """An engine whose transactions are real: BEGIN IMMEDIATE when it writes, else BEGIN for one snapshot.
-
-    Deferred, a transaction that read first and wrote later would fail on any other writer in between. The file must
-    exist (`mode=rw`): a store that was moved away is an outage, not an empty store.
-    """
-    name = f"file:{quote(str(database_path(url).absolute()))}?mode=rw"
-
-    def open_file() -> sqlite3.Connection:
-        return sqlite3.connect(
-            name,
-            uri=True,
-            timeout=busy_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=_STATEMENTS_CACHED,
-        )
-
-    engine = create_engine(url, creator=open_file, pool_size=connections, max_overflow=0)
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
-    return engine
 
 
 def check_schema(found: str | None) -> None:
@@ -219,37 +170,40 @@ def schema_revision(connection: Connection) -> str | None:
     return connection.execute(select(column("version_num")).select_from(table("alembic_version"))).scalar()
 
 
-def is_outage(error: DBAPIError) -> bool:
-    """Whether the database failed, rather than the code that called it.
-
-    SQLite says SQLITE_ERROR (1) for a wrong statement and another code for every fault of file, disk or lock; a broken
-    constraint, a wrong type or a misused API have exceptions of their own (PEP 249).
-    """
-    if isinstance(error, IntegrityError | DataError | ProgrammingError | NotSupportedError):
-        return False
-    return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
-
-
 def _transact(
     engine: Engine,
     work: Callable[Concatenate[Connection, P], T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    try:
-        with engine.connect() as connection:
-            try:
-                with connection.begin():
-                    return work(connection, *args, **kwargs)
-            except DBAPIError as error:
-                if is_outage(error):
-                    # The next call starts on a connection that has not seen this fault.
-                    connection.invalidate(error)
-                raise
-    except DBAPIError as error:
-        if is_outage(error):
-            raise StoreDown(f"the database failed: {error.orig}") from error
-        raise
+    """Run `work`, and again where the database took its transaction back: nothing of it was stored or answered."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            return _attempt(engine, work, *args, **kwargs)
+        except DBAPIError as error:
+            if attempts_left and was_undone(error):
+                continue
+            if is_outage(error):
+                raise StoreDown(f"the database failed: {error.orig}") from error
+            raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _attempt(
+    engine: Engine,
+    work: Callable[Concatenate[Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    with engine.connect() as connection:
+        try:
+            with connection.begin():
+                return work(connection, *args, **kwargs)
+        except DBAPIError as error:
+            if is_outage(error) and not was_undone(error):
+                # The next call starts on a connection that has not seen this fault.
+                connection.invalidate(error)
+            raise
 
 
 def _ping(connection: Connection) -> None:
@@ -258,21 +212,4 @@ def _ping(connection: Connection) -> None:
 
 def _ping_write(connection: Connection) -> None:
     """SQLite writes nothing when a row stays as it was: it says when it was written."""
-    connection.execute(delete(meta).where(meta.c.name == "written"))
-    connection.execute(insert(meta).values(name="written", value=str(time.time())))
-
-
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-    """FULL: a commit is on disk before it is acked. journal_size_limit: a WAL that grew once shrinks again."""
-    connection.executescript(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-        f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}"
-    )
-
-
-def _begin_writing(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin_reading(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    connection.execute(_WRITE, {"name": "written", "value": str(time.time())})

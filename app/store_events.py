@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from json import dumps, loads
+from json import loads
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, bindparam, case, func, insert, select
+from sqlalchemy import Connection, Integer, Text, and_, bindparam, case, insert, select
 
 from app.model import Change, Event, EventKind, Offset, Post, RoomId, Stored, UserName
 from app.roles import Action
 from app.store_changes import carry_out
 from app.store_database import Database
 from app.store_heads import Head, lock, settle
+from app.store_lists import as_list, listed
 from app.store_schema import events, rooms
 from app.store_seats import objection, seats
 from app.verdict import Denied, ErrorCode
@@ -24,7 +25,7 @@ EVENTS_AT_MOST = 1000
 Key = tuple[RoomId, UserName, str]
 Pair = tuple[int, UserName]
 
-_KEYS = func.json_each(bindparam("keys", type_=Text)).table_valued("value", name="keys")
+_KEYS, (_ROOM, _SENDER, _CLIENT_ID) = listed("keys", Integer, Text, Text)
 _COLUMNS = (
     events.c.offset,
     events.c.sender,
@@ -38,9 +39,9 @@ _COLUMNS = (
 KNOWN = select(events.c.room, events.c.client_id, *_COLUMNS).join(
     _KEYS,
     and_(
-        events.c.room == func.json_extract(_KEYS.c.value, "$[0]"),
-        events.c.sender == func.json_extract(_KEYS.c.value, "$[1]"),
-        events.c.client_id == func.json_extract(_KEYS.c.value, "$[2]"),
+        events.c.room == _ROOM,
+        events.c.sender == _SENDER,
+        events.c.client_id == _CLIENT_ID,
     ),
 )
 _INSERT = insert(events)
@@ -159,7 +160,7 @@ def _known(connection: Connection, heads: Mapping[RoomId, Head], writes: Sequenc
     names = {head.id: room for room, head in heads.items()}
     return {
         (names[room], columns[1], client_id): _event(names[room], *columns)
-        for room, client_id, *columns in connection.execute(KNOWN, {"keys": dumps(list(keys))})
+        for room, client_id, *columns in connection.execute(KNOWN, {"keys": as_list(keys)})
     }
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from json import dumps
 from typing import Final
 
-from sqlalchemy import Connection, Text, bindparam, func, select, update
+from sqlalchemy import Connection, Text, bindparam, select, update
 
 from app.model import Offset, RoomId
+from app.store_lists import as_list, listed
 from app.store_schema import rooms
 
 _SETTINGS: Final = (
@@ -25,16 +25,15 @@ _SETTINGS: Final = (
 )
 """Columns of `rooms` and fields of `Head`, in its order."""
 
-# A list travels as one JSON parameter: the statement's text is the same for every size of a batch, and SQLite searches
-# the index once for each key, where a row-value IN makes it scan the table.
-_NAMES = func.json_each(bindparam("names", type_=Text)).table_valued("value", name="names")
+_NAMES, (_NAME,) = listed("names", Text)
 
-# Rooms are locked in the order of their ids, so that two writers (PostgreSQL) cannot wait for each other.
+# Rooms are locked in the order of their ids, so that two writers (PostgreSQL) cannot wait for each other. Nobody's key
+# changes: who only refers to the room (a mark, a foreign key) does not wait.
 _LOCK = (
     select(rooms.c.name, rooms.c.id, rooms.c.offset, rooms.c.stamped_at, *(rooms.c[name] for name in _SETTINGS))
-    .join(_NAMES, rooms.c.name == _NAMES.c.value)
+    .join(_NAMES, rooms.c.name == _NAME)
     .order_by(rooms.c.id)
-    .with_for_update(of=rooms)
+    .with_for_update(of=rooms, key_share=True)
 )
 _ADVANCE = (
     update(rooms)
@@ -78,7 +77,7 @@ class Head:
 
 def lock(connection: Connection, names: Iterable[RoomId]) -> dict[RoomId, Head]:
     """The rooms that exist, until the transaction ends nobody else's to write."""
-    rows = connection.execute(_LOCK, {"names": dumps(list(names))})
+    rows = connection.execute(_LOCK, {"names": as_list([name] for name in names)})
     return {row[0]: Head(*row[1:]) for row in rows}
 
 

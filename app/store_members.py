@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from json import dumps
 from typing import Final
 
 from sqlalchemy import Connection, Double, Text, and_, bindparam, case, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from app.model import Member, RoomId, UserName
 from app.roles import MEMBERS, Role
 from app.store_database import Database
 from app.store_rooms import STATE_COLUMNS, entry_of
-from app.store_schema import accounts, members, rooms
+from app.store_lists import as_list, listed
+from app.store_schema import NUMBER, accounts, members, rooms
 from app.store_seats import SEAT_COLUMNS
 
 MEMBERS_AT_MOST = 1000
@@ -49,8 +49,7 @@ _MEMBERS = (
     .limit(MEMBERS_AT_MOST)
 )
 
-_MARKS = func.json_each(bindparam("marks", type_=Text)).table_valued("value", name="marks")
-_USER, _READ = func.json_extract(_MARKS.c.value, "$[1]"), func.json_extract(_MARKS.c.value, "$[2]")
+_MARKS, (_ROOM, _USER, _READ) = listed("marks", Text, Text, NUMBER)
 _NEWEST_MARK = func.max(_READ)
 _ROW = insert(members).from_select(
     ["room", "user", "read", "muted_until", "banned_until", "since"],
@@ -58,12 +57,13 @@ _ROW = insert(members).from_select(
         rooms.c.id,
         _USER,
         case((rooms.c.offset > _NEWEST_MARK, _NEWEST_MARK), else_=rooms.c.offset),
-        func.coalesce(members.c.muted_until, 0.0),
-        func.coalesce(members.c.banned_until, 0.0),
-        func.coalesce(members.c.since, _NOW),
+        # A user has one row of a room, so the greatest of each is that row's.
+        func.max(func.coalesce(members.c.muted_until, 0.0)),
+        func.max(func.coalesce(members.c.banned_until, 0.0)),
+        func.max(func.coalesce(members.c.since, _NOW)),
     )
     .select_from(
-        _MARKS.join(rooms, rooms.c.name == func.json_extract(_MARKS.c.value, "$[0]")).outerjoin(
+        _MARKS.join(rooms, rooms.c.name == _ROOM).outerjoin(
             members, and_(members.c.room == rooms.c.id, members.c.user == _USER)
         )
     )
@@ -73,7 +73,9 @@ _ROW = insert(members).from_select(
             and_(rooms.c.everyone, or_(members.c.banned_until.is_(None), members.c.banned_until <= _NOW)),
         )
     )
-    .group_by(rooms.c.id, _USER),
+    .group_by(rooms.c.id, _USER)
+    # In one order, so that two writers (PostgreSQL) cannot wait for each other.
+    .order_by(rooms.c.id, _USER),
 )
 _MARK = _ROW.on_conflict_do_update(
     index_elements=[members.c.room, members.c.user],
@@ -108,4 +110,4 @@ def members_of(connection: Connection, room: RoomId) -> list[Member]:
 
 def mark_read(connection: Connection, marks: Sequence[Mark]) -> None:
     """See `Members.mark_read`. One statement, whatever the number of marks."""
-    connection.execute(_MARK, {"marks": dumps(list(marks)), "now": time.time()})
+    connection.execute(_MARK, {"marks": as_list(marks), "now": time.time()})

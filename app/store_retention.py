@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, Double, and_, bindparam, delete, null, or_, select, update
+from sqlalchemy import Connection, Double, Integer, and_, bindparam, delete, null, or_, select, update
 
 from app.store_database import Database
+from app.store_lists import as_list, listed
 from app.store_schema import events, rooms
 
 ROWS_AT_ONCE = 2000
@@ -21,7 +22,7 @@ _UNSWEPT = (
     .where(rooms.c.floor > rooms.c.swept)
     .order_by(rooms.c.id)
     .limit(ROWS_AT_ONCE)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _IN_STEP = and_(
     events.c.room == bindparam("in_room"), events.c.offset > bindparam("above"), events.c.offset <= bindparam("upto")
@@ -42,8 +43,9 @@ _WITH_EXPIRED = (
     .where(rooms.c.swept > 0, _OLDEST_KEPT <= _EXPIRED)
     .order_by(rooms.c.id)
     .limit(ROWS_AT_ONCE)
-    .with_for_update()
 )
+"""Nobody is locked out: an id is either still known or already forgotten, and nothing hangs on which of the two."""
+
 # Rows lie in the order of their times, so those that expired come first and no other one is looked at.
 _FIRST_KEPT = (
     select(events.c.offset, events.c.timestamp)
@@ -67,11 +69,14 @@ _FIRST_YOUNG = (
     .scalar_subquery()
 )
 _OUTGROWN = (
-    select(rooms.c.id, rooms.c.offset, _FIRST_YOUNG)
+    select(rooms.c.id)
     .where(or_(rooms.c.offset - bindparam("kept") > rooms.c.floor, bindparam("since") > _OLDEST))
     .order_by(rooms.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
+_ROOMS, (_ROOM,) = listed("rooms", Integer)
+# Asked only once the rooms are locked: what was written while the lock was waited for is seen.
+_FLOORS = select(rooms.c.id, rooms.c.offset, _FIRST_YOUNG).join(_ROOMS, rooms.c.id == _ROOM)
 _RAISE = update(rooms).where(rooms.c.id == bindparam("in_room")).values(floor=bindparam("new_floor"))
 
 
@@ -127,9 +132,12 @@ def _forget(connection: Connection, expired: float, most: int) -> int:
 
 
 def _raise_floors(connection: Connection, since: float, kept: int) -> None:
+    outgrown = connection.execute(_OUTGROWN, {"since": since, "kept": kept}).all()
+    if not outgrown:
+        return
+    asked = {"since": since, "rooms": as_list(tuple(row) for row in outgrown)}
     floors = [
         {"in_room": room, "new_floor": max(newest - kept, (newest if young is None else young - 1))}
-        for room, newest, young in connection.execute(_OUTGROWN, {"since": since, "kept": kept}).all()
+        for room, newest, young in connection.execute(_FLOORS, asked)
     ]
-    if floors:
-        connection.execute(_RAISE, floors)
+    connection.execute(_RAISE, floors)

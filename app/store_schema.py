@@ -25,9 +25,14 @@ from sqlalchemy import (
 HEAD = "0002"
 """The migration that this code needs. Revisions are numbered, so that a newer database is told from an older one."""
 
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""Offsets and whatever else clients count with: 64 bits, which SQLite's integers have anyway."""
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared by code points, as in SQLite: the order is the same everywhere, and no new C library corrupts an index."""
+
 metadata = MetaData()
 
-meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+meta = Table("meta", metadata, Column("name", _TEXT, primary_key=True), Column("value", _TEXT, nullable=False))
 
 _ZERO = text("0")
 
@@ -35,22 +40,22 @@ rooms = Table(
     "rooms",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("offset", Integer, nullable=False),
+    Column("name", _TEXT, nullable=False, unique=True),
+    Column("offset", NUMBER, nullable=False),
     Column("stamped_at", Double, nullable=False),
-    Column("floor", Integer, nullable=False, server_default=_ZERO),
-    Column("swept", Integer, nullable=False, server_default=_ZERO),
-    Column("access", Integer, nullable=False, server_default=_ZERO),
-    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("floor", NUMBER, nullable=False, server_default=_ZERO),
+    Column("swept", NUMBER, nullable=False, server_default=_ZERO),
+    Column("access", NUMBER, nullable=False, server_default=_ZERO),
+    Column("title", _TEXT, nullable=False, server_default=text("''")),
     Column("public", Boolean, nullable=False, server_default=false()),
     Column("everyone", Boolean, nullable=False, server_default=false()),
     Column("archived", Boolean, nullable=False, server_default=false()),
     Column("posts_per_second", Double),
     Column("slow_seconds", Double, nullable=False, server_default=_ZERO),
     Column("members", Integer, nullable=False, server_default=_ZERO),
-    Column("created_by", Text),
+    Column("created_by", _TEXT),
     Column("created_at", Double, nullable=False, server_default=_ZERO),
-    Column("client_id", Text),
+    Column("client_id", _TEXT),
 )
 """`name` is the model's room id. `offset` and `stamped_at` repeat the newest event's: what the next one continues from.
 Events up to `floor` are out of reach; up to `swept` they are removed or erased, too. `members` counts those with a
@@ -76,12 +81,12 @@ members = Table(
     "members",
     metadata,
     Column("room", Integer, ForeignKey("rooms.id"), primary_key=True),
-    Column("user", Text, primary_key=True),
-    Column("role", Text),
-    Column("invited_by", Text),
+    Column("user", _TEXT, primary_key=True),
+    Column("role", _TEXT),
+    Column("invited_by", _TEXT),
     Column("muted_until", Double, nullable=False),
     Column("banned_until", Double, nullable=False),
-    Column("read", Integer, nullable=False),
+    Column("read", NUMBER, nullable=False),
     Column("since", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -93,14 +98,14 @@ events = Table(
     "events",
     metadata,
     Column("room", Integer, ForeignKey("rooms.id"), primary_key=True),
-    Column("offset", Integer, primary_key=True),
-    Column("sender", Text, nullable=False),
-    Column("client_id", Text),
-    Column("message", Text, nullable=False),
+    Column("offset", NUMBER, primary_key=True),
+    Column("sender", _TEXT, nullable=False),
+    Column("client_id", _TEXT),
+    Column("message", _TEXT, nullable=False),
     Column("timestamp", Double, nullable=False),
-    Column("kind", Text, nullable=False, server_default=text("'message'")),
-    Column("target", Integer),
-    Column("facts", Text),
+    Column("kind", _TEXT, nullable=False, server_default=text("'message'")),
+    Column("target", NUMBER),
+    Column("facts", _TEXT),
     # History is read in key order, so the rows lie in the key's own tree: one tree less to write for each post.
     sqlite_with_rowid=False,
 )
@@ -126,15 +131,15 @@ Index(
 audit = Table(
     "audit",
     metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", NUMBER, primary_key=True),
     Column("room", Integer, ForeignKey("rooms.id"), nullable=False),
-    Column("offset", Integer, nullable=False),
+    Column("offset", NUMBER, nullable=False),
     Column("timestamp", Double, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("user", Text),
-    Column("reason", Text, nullable=False),
-    Column("facts", Text, nullable=False),
+    Column("by", _TEXT, nullable=False),
+    Column("action", _TEXT, nullable=False),
+    Column("user", _TEXT),
+    Column("reason", _TEXT, nullable=False),
+    Column("facts", _TEXT, nullable=False),
     # A page that ends before an id never sees another entry under it.
     sqlite_autoincrement=True,
 )
@@ -150,18 +155,28 @@ for _done in ("UPDATE", "DELETE"):
             "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
         ).execute_if(dialect="sqlite"),
     )
+for _text in (
+    "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation'; END $$",
+    "CREATE TRIGGER audit_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_refuses()",
+):
+    event.listen(
+        audit,
+        "after_create",
+        DDL(_text).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
+    )
 
 accounts = Table(
     "accounts",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", _TEXT, nullable=False, unique=True),
     Column("admin", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False),
-    Column("password_hash", Text),
+    Column("password_hash", _TEXT),
     Column("one_time", Boolean, nullable=False),
-    Column("issuer", Text),
-    Column("subject", Text),
+    Column("issuer", _TEXT),
+    Column("subject", _TEXT),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("issuer", "subject", name="accounts_subject"),
     CheckConstraint("name = lower(name)", name="accounts_name_lower"),
@@ -170,27 +185,27 @@ accounts = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("user", Text, ForeignKey("accounts.name"), nullable=False, index=True),
+    Column("id", _TEXT, primary_key=True),
+    Column("user", _TEXT, ForeignKey("accounts.name"), nullable=False, index=True),
     Column("secret_hash", LargeBinary, nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False, index=True),
-    Column("agent", Text, nullable=False),
-    Column("address", Text, nullable=False),
+    Column("agent", _TEXT, nullable=False),
+    Column("address", _TEXT, nullable=False),
 )
 
 revocations = Table(
     "revocations",
     metadata,
-    Column("token_id", Text, primary_key=True),
+    Column("token_id", _TEXT, primary_key=True),
     Column("expires_at", Double, nullable=False, index=True),
 )
 
 tickets = Table(
     "tickets",
     metadata,
-    Column("ticket_id", Text, primary_key=True),
+    Column("ticket_id", _TEXT, primary_key=True),
     Column("expires_at", Double, nullable=False, index=True),
 )
 """Tickets that were used; one that is not here yet may still be."""
@@ -198,12 +213,12 @@ tickets = Table(
 bans = Table(
     "bans",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("value", Text, nullable=False),
+    Column("id", NUMBER, primary_key=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("value", _TEXT, nullable=False),
     Column("until", Double),
-    Column("reason", Text, nullable=False),
-    Column("by", Text, nullable=False),
+    Column("reason", _TEXT, nullable=False),
+    Column("by", _TEXT, nullable=False),
     Column("created_at", Double, nullable=False),
     # An id in an administrator's notes never comes to mean another ban.
     sqlite_autoincrement=True,

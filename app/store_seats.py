@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from json import dumps
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, bindparam, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Integer, Text, and_, bindparam, case, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from app.model import RoomState, UserName
 from app.roles import Action, Role, judge
 from app.store_heads import Head
+from app.store_lists import as_list, listed
 from app.store_schema import accounts, members, rooms
 from app.verdict import Denied
 
@@ -27,8 +27,7 @@ SEAT_COLUMNS = (
 )
 """Of one row that joins a user's account and their row of the room, both outer: what `seat` takes."""
 
-_PAIRS = func.json_each(bindparam("pairs", type_=Text)).table_valued("value", name="pairs")
-_ROOM, _USER = func.json_extract(_PAIRS.c.value, "$[0]"), func.json_extract(_PAIRS.c.value, "$[1]")
+_PAIRS, (_ROOM, _USER) = listed("pairs", Integer, Text)
 _SEATS = select(_ROOM, _USER, *SEAT_COLUMNS).select_from(
     _PAIRS.outerjoin(accounts, accounts.c.name == _USER).outerjoin(
         members, and_(members.c.room == _ROOM, members.c.user == _USER)
@@ -42,8 +41,11 @@ _JOINED = (
 _ROW = insert(members)
 _SIT = _ROW.on_conflict_do_update(
     index_elements=[members.c.room, members.c.user],
-    set_={name: _ROW.excluded[name] for name in ("role", "invited_by", "muted_until", "banned_until", "read", "since")},
+    set_={name: _ROW.excluded[name] for name in ("role", "invited_by", "muted_until", "banned_until", "since")}
+    # A mark is set without the room's lock: one that came meanwhile stays.
+    | {"read": case((_ROW.excluded.read > members.c.read, _ROW.excluded.read), else_=members.c.read)},
 )
+_HOLD = select(accounts.c.id).where(accounts.c.name == bindparam("name")).with_for_update(key_share=True)
 
 Pair = tuple[int, UserName]
 """The number of a room's row, and a user."""
@@ -79,7 +81,7 @@ def seat(
 
 def seats(connection: Connection, pairs: Collection[Pair]) -> dict[Pair, Seat]:
     """The seats of all pairs, in one statement."""
-    rows = connection.execute(_SEATS, {"pairs": dumps(list(pairs))})
+    rows = connection.execute(_SEATS, {"pairs": as_list(pairs)})
     return {(room, user): seat(*columns) for room, user, *columns in rows}
 
 
@@ -91,7 +93,8 @@ def sit(connection: Connection, room: int, user: str, seat: Seat) -> None:
 
 
 def joined_rooms(connection: Connection, user: UserName) -> int:
-    """How many rooms the user joined, those that everybody is in apart."""
+    """How many rooms the user joined, those that everybody is in apart; until the transaction ends no more by others."""
+    connection.execute(_HOLD, {"name": user})
     count: int = connection.execute(_JOINED, {"name": user}).scalar_one()
     return count
 

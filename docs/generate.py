@@ -13,11 +13,10 @@ from app import asyncapi
 from app.metrics import Metrics
 from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
-from app.settings import PREFIX, Settings
+from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
 
 FOLDER: Final = Path(__file__).parent
-_BARE: Final = {"database_url", "redis_url", "workers"}
 _STACK: Final = (
     ("HTTPS_PORT", "`8443`", "Where the edge serves."),
     ("HTTP_PORT", "`8080`", "Where the edge redirects to HTTPS."),
@@ -50,7 +49,7 @@ def pages() -> dict[str, str]:
 def _settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
-        shown = name.upper() if name in _BARE else PREFIX + name.upper()
+        shown = name.upper() if name.upper() in BARE else PREFIX + name.upper()
         rows.append((f"`{shown}`", _default(field.default), field.description or ""))
     rows += [(f"`{PREFIX}{name}`", default, what) for name, default, what in _STACK]
     return (

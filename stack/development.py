@@ -41,6 +41,8 @@ def machine() -> None:
     names = [package for package, command in PACKAGES.items() if packages.command(command) is None]
     if python and not interpreter.has_venv(python):
         names.append("python3-venv")
+    if packages.postgres("postgres") is None:
+        names.append("postgresql")
     if not any(FONTS.rglob("*.ttf")):
         names.append("fonts-dejavu-core")
     if names:

@@ -15,7 +15,7 @@ COMMANDS = {"nginx": "nginx", "mtail": "mtail", "openssl": "openssl"}
 SEARCHED = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 """An unprivileged user's PATH often lacks the folders where Debian puts nginx."""
 INSTALL = r"""
-# Debian asks policy-rc.d before a package starts its service: the stack starts nginx and mtail itself. A policy that
+# Debian asks policy-rc.d before a package starts its service: the stack starts nginx and mtail itself, tests PostgreSQL. A policy that
 # is already there is somebody else's, and stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -27,7 +27,7 @@ apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$
 apt install -y --no-install-recommends "$@" 2>/dev/null ||
     { apt update && apt install -y --no-install-recommends "$@"; } || exit 1
 for name in "$@"; do
-    case $name in nginx|mtail) systemctl disable --quiet "$name" 2>/dev/null || true ;; esac
+    case $name in nginx|mtail|postgresql) systemctl disable --quiet "$name" 2>/dev/null || true ;; esac
 done
 """
 
@@ -36,6 +36,12 @@ def command(name: str) -> Path | None:
     """Where the command `name` is, in the folders of the system."""
     found = shutil.which(name, path=SEARCHED)
     return Path(found) if found else None
+
+
+def postgres(name: str) -> Path | None:
+    """A program of the newest PostgreSQL server: Debian puts those of each major version into a folder of their own."""
+    found = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    return max(found, key=lambda path: float(path.parts[-3]), default=None)
 
 
 def missing() -> list[str]:

@@ -19,7 +19,8 @@ LAYERS = (
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
-    | {"store_schema", "store_seats", "store_sessions", "store_turns"}
+    | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
+    | {"store_sessions", "store_sqlite", "store_turns"}
     | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
@@ -42,6 +43,7 @@ HOMES = {
     "jwt": {"keys", "tokens", "issuers"},
     "orjson": {"protocol"},
     "prometheus_client": {"metrics"},
+    "psycopg": {"store_postgres"},
     "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes"},
     "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},

@@ -6,24 +6,27 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     zero = sa.text("0")
     # Columns are added, not tables rebuilt: it takes no longer on a database of any size.
     for column in (
-        sa.Column("floor", sa.Integer, nullable=False, server_default=zero),
-        sa.Column("swept", sa.Integer, nullable=False, server_default=zero),
-        sa.Column("access", sa.Integer, nullable=False, server_default=zero),
-        sa.Column("title", sa.Text, nullable=False, server_default=sa.text("''")),
+        sa.Column("floor", NUMBER, nullable=False, server_default=zero),
+        sa.Column("swept", NUMBER, nullable=False, server_default=zero),
+        sa.Column("access", NUMBER, nullable=False, server_default=zero),
+        sa.Column("title", TEXT, nullable=False, server_default=sa.text("''")),
         sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("everyone", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("posts_per_second", sa.Double),
         sa.Column("slow_seconds", sa.Double, nullable=False, server_default=zero),
         sa.Column("members", sa.Integer, nullable=False, server_default=zero),
-        sa.Column("created_by", sa.Text),
+        sa.Column("created_by", TEXT),
         sa.Column("created_at", sa.Double, nullable=False, server_default=zero),
-        sa.Column("client_id", sa.Text),
+        sa.Column("client_id", TEXT),
     ):
         op.add_column("rooms", column)
     op.execute("UPDATE rooms SET title = 'Lobby', public = TRUE, everyone = TRUE WHERE name = 'lobby'")
@@ -52,19 +55,19 @@ def upgrade() -> None:
     op.create_table(
         "members",
         sa.Column("room", sa.Integer, sa.ForeignKey("rooms.id"), primary_key=True),
-        sa.Column("user", sa.Text, primary_key=True),
-        sa.Column("role", sa.Text),
-        sa.Column("invited_by", sa.Text),
+        sa.Column("user", TEXT, primary_key=True),
+        sa.Column("role", TEXT),
+        sa.Column("invited_by", TEXT),
         sa.Column("muted_until", sa.Double, nullable=False),
         sa.Column("banned_until", sa.Double, nullable=False),
-        sa.Column("read", sa.Integer, nullable=False),
+        sa.Column("read", NUMBER, nullable=False),
         sa.Column("since", sa.Double, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_index("members_user", "members", ["user"])
-    op.add_column("events", sa.Column("kind", sa.Text, nullable=False, server_default=sa.text("'message'")))
-    op.add_column("events", sa.Column("target", sa.Integer))
-    op.add_column("events", sa.Column("facts", sa.Text))
+    op.add_column("events", sa.Column("kind", TEXT, nullable=False, server_default=sa.text("'message'")))
+    op.add_column("events", sa.Column("target", NUMBER))
+    op.add_column("events", sa.Column("facts", TEXT))
     op.create_index(
         "events_target",
         "events",
@@ -74,18 +77,27 @@ def upgrade() -> None:
     )
     op.create_table(
         "audit",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("id", NUMBER, primary_key=True),
         sa.Column("room", sa.Integer, sa.ForeignKey("rooms.id"), nullable=False),
-        sa.Column("offset", sa.Integer, nullable=False),
+        sa.Column("offset", NUMBER, nullable=False),
         sa.Column("timestamp", sa.Double, nullable=False),
-        sa.Column("by", sa.Text, nullable=False),
-        sa.Column("action", sa.Text, nullable=False),
-        sa.Column("user", sa.Text),
-        sa.Column("reason", sa.Text, nullable=False),
-        sa.Column("facts", sa.Text, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("user", TEXT),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("facts", TEXT, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("audit_room", "audit", ["room", "id"])
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION audit_refuses() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON audit EXECUTE FUNCTION audit_refuses()"
+        )
+        return
     for done in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER audit_refuses_{done.lower()} BEFORE {done} ON audit "
