@@ -85,9 +85,7 @@ def on_starting(server: Arbiter) -> None:
 
 async def _open_store() -> None:
     """Whether the store is there and of this release; closed again, since no connection outlives a fork."""
-    store = Store(
-        _settings.database, _settings.store_timeout_seconds, password_file=_settings.database_password_file
-    )
+    store = Store(_settings.database, _settings.store_timeout_seconds, password_file=_settings.database_password_file)
     await store.open()
     await store.close()
 

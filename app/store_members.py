@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from app.model import Member, RoomId, UserName
 from app.roles import MEMBERS, Role
 from app.store_database import Database
-from app.store_rooms import STATE_COLUMNS, entry_of
 from app.store_lists import as_list, listed
+from app.store_rooms import STATE_COLUMNS, entry_of
 from app.store_schema import NUMBER, accounts, members, rooms
 from app.store_seats import SEAT_COLUMNS
 

@@ -99,8 +99,6 @@ def connect(
         # After an outage no first caller has to find out that its connection is dead.
         pool_pre_ping=True,
         hide_parameters=True,
-        # Rows go in as one statement for hundreds of them.
-        use_insertmanyvalues_wo_returning=True,
     )
     event.listen(engine, "do_connect", partial(_connect, writes, password_file))
     return engine

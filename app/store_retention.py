@@ -74,9 +74,9 @@ _OUTGROWN = (
     .order_by(rooms.c.id)
     .with_for_update(key_share=True)
 )
-_ROOMS, (_ROOM,) = listed("rooms", Integer)
+_LOCKED, (_ROOM,) = listed("locked", Integer)
 # Asked only once the rooms are locked: what was written while the lock was waited for is seen.
-_FLOORS = select(rooms.c.id, rooms.c.offset, _FIRST_YOUNG).join(_ROOMS, rooms.c.id == _ROOM)
+_FLOORS = select(rooms.c.id, rooms.c.offset, _FIRST_YOUNG).join(_LOCKED, rooms.c.id == _ROOM)
 _RAISE = update(rooms).where(rooms.c.id == bindparam("in_room")).values(floor=bindparam("new_floor"))
 
 
@@ -135,7 +135,7 @@ def _raise_floors(connection: Connection, since: float, kept: int) -> None:
     outgrown = connection.execute(_OUTGROWN, {"since": since, "kept": kept}).all()
     if not outgrown:
         return
-    asked = {"since": since, "rooms": as_list(tuple(row) for row in outgrown)}
+    asked = {"since": since, "locked": as_list(tuple(row) for row in outgrown)}
     floors = [
         {"in_room": room, "new_floor": max(newest - kept, (newest if young is None else young - 1))}
         for room, newest, young in connection.execute(_FLOORS, asked)

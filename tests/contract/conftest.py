@@ -1,35 +1,49 @@
-"""An empty store of each backend, for every test anew. PostgreSQL joins by one more entry in BACKENDS."""
+"""An empty store of each backend, for every test anew."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from app.store import Store
+from tests import postgres
 from tests.contract.house import opened
+from tests.contract.shelves import PostgresShelf, Shelf, SqliteShelf
 
-BACKENDS = ("sqlite",)
+BACKENDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of an empty store; copies of it spare each test the migration."""
-    path = tmp_path_factory.mktemp("migrated") / "chat.db"
-    Store.migrate(f"sqlite:///{path}")
-    return path
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server; one that cannot be had fails every test that asks for it."""
+    with postgres.cluster() as one:
+        yield one
 
 
-@pytest.fixture(params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
+@pytest.fixture(scope="session", params=BACKENDS)
+def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """Where empty stores of one backend come from."""
+    if request.param == "sqlite":
+        return SqliteShelf(tmp_path_factory.mktemp("stores"))
+    return PostgresShelf(request.getfixturevalue("cluster"))
+
+
+@pytest.fixture
+def url(shelf: Shelf) -> Iterator[str]:
     """The URL of an empty, migrated store."""
-    assert request.param == "sqlite"
-    path = tmp_path / "data" / "chat.db"
-    path.parent.mkdir()
-    shutil.copy(migrated, path)
-    return f"sqlite:///{path}"
+    url = shelf.fresh()
+    yield url
+    shelf.drop(url)
+
+
+@pytest.fixture
+def other_url(shelf: Shelf) -> Iterator[str]:
+    """The URL of a store that was migrated by itself."""
+    url = shelf.migrated()
+    yield url
+    shelf.drop(url)
 
 
 @pytest.fixture
@@ -37,3 +51,8 @@ async def store(url: str) -> AsyncIterator[Store]:
     """An open store."""
     async with opened(url) as store:
         yield store
+
+
+def pytest_report_header(config: pytest.Config, start_path: Path) -> str:
+    """Which server the stores are tested with."""
+    return postgres.version()

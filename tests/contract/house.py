@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from typing import Any
+
+from sqlalchemy import Row, select, text
 
 from app.model import DEFAULT_ROOM, Address, Change, Event, Post, RoomId, RoomState, Stored, UserName
 from app.roles import Action, Role
 from app.store import Store
-from app.store_database import database_path
+from app.store_database import kind_of
+from app.store_schema import metadata
 from app.verdict import Denied, ErrorCode
 
 ANN, BOB = UserName("ann"), UserName("bob")
@@ -129,5 +131,19 @@ async def everything(store: Store, room: RoomId = DEFAULT_ROOM, after: int = 0) 
 
 def dump(url: str) -> str:
     """Every live row of every table as text."""
-    with closing(sqlite3.connect(database_path(url))) as connection:
-        return "\n".join(connection.iterdump())
+    engine = kind_of(url).connect(url, 20.0)
+    with engine.connect() as connection:
+        rows = [row for table in metadata.sorted_tables for row in connection.execute(select(table))]
+    engine.dispose()
+    return "\n".join(str(tuple(row)) for row in rows)
+
+
+def execute(url: str, statement: str) -> Sequence[Row[Any, Any]]:
+    """Run one statement behind the store's back; its rows, if it has any."""
+    engine = kind_of(url).connect(url, 20.0, writes=True)
+    try:
+        with engine.connect() as connection, connection.begin():
+            result = connection.execute(text(statement))
+            return result.all() if result.returns_rows else []
+    finally:
+        engine.dispose()

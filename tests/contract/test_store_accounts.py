@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -73,12 +72,10 @@ async def test_an_external_account_is_one_under_races(url: str) -> None:
     assert {account.name for account in found} == {"dora"}
 
 
-async def test_external_names_go_on_when_the_first_one_is_taken(store: Store, tmp_path: Path) -> None:
+async def test_external_names_go_on_when_the_first_one_is_taken(store: Store, other_url: str) -> None:
     """Eight hexadecimal digits may collide; the next ones are tried."""
-    url = f"sqlite:///{tmp_path}/other.db"
-    Store.migrate(url)
     first = await store.external_account("https://idp", "9", "")
-    async with opened(url) as other:
+    async with opened(other_url) as other:
         await other.create_account(first.name, "hash")
         second = await other.external_account("https://idp", "9", "")
     assert second.name.startswith("ext-")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from app.model import DEFAULT_ROOM, EventKind
 from app.roles import Action
 from app.store import Store
-from app.store_database import database_path
 from app.verdict import ErrorCode
 from tests.contract.house import (
     ADMIN,
@@ -24,6 +21,7 @@ from tests.contract.house import (
     does,
     dump,
     everything,
+    execute,
     furnish,
     passes,
     post,
@@ -171,8 +169,6 @@ async def test_posts_and_what_authors_do_to_their_own_are_not_audited(den: Store
 @pytest.mark.parametrize("statement", ["UPDATE audit SET reason = ''", "DELETE FROM audit"])
 async def test_the_audit_log_refuses_to_be_changed(den: Store, url: str, statement: str) -> None:
     """The table itself does, whoever asks."""
-    with closing(sqlite3.connect(database_path(url))) as connection:
-        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            connection.execute(statement)
-        connection.rollback()
+    with pytest.raises(DBAPIError, match="append-only|permission denied"):
+        execute(url, statement)
     assert len(await den.audit(ROOM, None, 1000)) > 0

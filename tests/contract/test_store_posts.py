@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -46,11 +45,9 @@ async def test_the_default_room_is_there_and_empty_and_has_an_epoch(store: Store
     await store.ping()
 
 
-async def test_two_stores_have_different_epochs(store: Store, tmp_path: Path) -> None:
+async def test_two_stores_have_different_epochs(store: Store, other_url: str) -> None:
     """An epoch names one history."""
-    url = f"sqlite:///{tmp_path}/other.db"
-    Store.migrate(url)
-    async with opened(url) as other:
+    async with opened(other_url) as other:
         here, there = await store.room(DEFAULT_ROOM), await other.room(DEFAULT_ROOM)
     assert here is not None
     assert there is not None

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import sqlite3
 import time
-from contextlib import closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +14,6 @@ from hypothesis import strategies as st
 from app.model import Change, Event, EventKind, Post, Stored, UserName
 from app.roles import Action, Role
 from app.store import Store
-from app.store_database import database_path
 from tests.contract.house import (
     ADMIN,
     MEMBER,
@@ -30,10 +25,12 @@ from tests.contract.house import (
     change,
     dump,
     everything,
+    execute,
     furnish,
     opened,
     state_of,
 )
+from tests.contract.shelves import Shelf
 
 DAY = 86_400.0
 SAID = {Action.POST, Action.EDIT, Action.DELETE, Action.DELETE_ANY}
@@ -187,25 +184,29 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def furnished(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a store with the furnished room."""
+def furnished(shelf: Shelf) -> Iterator[str]:
+    """The URL of a store with the furnished room."""
 
-    async def prepare(path: str) -> None:
-        async with opened(f"sqlite:///{path}") as store:
+    async def prepare() -> None:
+        async with opened(url) as store:
             await furnish(store)
 
-    path = str(shutil.copy(migrated, tmp_path_factory.mktemp("furnished")))
-    asyncio.run(prepare(path))
-    return Path(path)
+    url = shelf.fresh()
+    asyncio.run(prepare())
+    yield url
+    shelf.drop(url)
 
 
 @given(st.lists(STEPS, min_size=25, max_size=40))
-def test_any_story_holds_together(furnished: Path, steps: list[Step]) -> None:
+def test_any_story_holds_together(shelf: Shelf, furnished: str, steps: list[Step]) -> None:
     """Offsets are consecutive, access counts, the floor only rises, history is whole above it, ids keep their offset
     for a day, and what was deleted is in no row of any table."""
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        url = f"sqlite:///{shutil.copy(furnished, folder)}"
-        asyncio.run(_tell(url, steps, patch))
+    url = shelf.copy(furnished)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            asyncio.run(_tell(url, steps, patch))
+    finally:
+        shelf.drop(url)
 
 
 async def _tell(url: str, steps: list[Step], patch: pytest.MonkeyPatch) -> None:
@@ -217,7 +218,6 @@ async def _tell(url: str, steps: list[Step], patch: pytest.MonkeyPatch) -> None:
             await story.take(step)
         everything_stored = dump(url)
         assert not [text for text in story.erased if text in everything_stored]
-    with closing(sqlite3.connect(database_path(url))) as connection:
-        counted = "SELECT members, (SELECT count(*) FROM members WHERE room = rooms.id AND role IS NOT NULL) FROM rooms"
-        for count, rows in connection.execute(counted):
-            assert count == rows
+    counted = "SELECT members, (SELECT count(*) FROM members WHERE room = rooms.id AND role IS NOT NULL) FROM rooms"
+    for count, rows in execute(url, counted):
+        assert count == rows

@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from app.migrations import migrate
 from app.model import DEFAULT_ROOM, Event, Offset, Post, RoomState, Stored, UserName
 from app.store import SchemaAhead, Store
-from app.store_database import connect
 from app.store_schema import HEAD, metadata
+from app.store_sqlite import connect
 
 ROOT = Path(__file__).parents[2]
 

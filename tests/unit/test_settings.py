@@ -49,7 +49,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("WORKERS", "2", "needs a PostgreSQL DATABASE_URL and a REDIS_URL"),
     ("WORKERS", "many", "valid integer"),
     ("REDIS_URL", "redis://localhost", "leave REDIS_URL unset"),
-    ("DATABASE_URL", "postgresql://me:canary@db/chat", "stores in SQLite"),
+    ("DATABASE_URL", "postgresql://me:canary@db/chat", "must not carry a password"),
+    ("DATABASE_URL", "postgresql://me@db/chat?password=canary", "must not carry a password"),
+    ("DATABASE_URL", "mysql://me@db/chat", "use sqlite:///PATH or postgresql://"),
     ("DATABASE_URL", "sqlite:///me:canary@db", "must not carry a password"),
 ]
 
@@ -58,7 +60,7 @@ WRONG: list[tuple[str, str, str]] = [
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine that runs the tests."""
     for name in list(os.environ):
-        if name.startswith("PORTCULLIS_") or name in {"WORKERS", "DATABASE_URL", "REDIS_URL"}:
+        if name.startswith("PORTCULLIS_") or name in {"WORKERS", "DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL"}:
             monkeypatch.delenv(name)
 
 
