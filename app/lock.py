@@ -18,7 +18,7 @@ class StoreLocked(Exception):  # noqa: N818
 
 
 class StoreLock:
-    """An exclusive flock(2) on a file that stays behind, mode 0600, with the holder's pid in it; without a file, nothing.
+    """An exclusive flock(2) on a file that stays behind, mode 0600, with the holder's pid in it. No path: no lock.
 
     The lock belongs to the open file description: forked children (a gunicorn master's workers) hold it too, so it is
     free only when the last of them is gone. Programs started by exec do not inherit it.

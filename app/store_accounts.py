@@ -18,7 +18,7 @@ from app.store_schema import accounts, bans
 
 def insert_new(table: Table) -> Insert:
     """INSERT … ON CONFLICT DO NOTHING, which SQLite and PostgreSQL spell alike: rowcount 0 when the key is taken."""
-    return insert(table).on_conflict_do_nothing()
+    return insert(table).on_conflict_do_nothing().inline().execution_options(preserve_rowcount=True)
 
 
 BANNED_UNTIL = (

@@ -35,7 +35,7 @@ def is_outage(error: DBAPIError) -> bool:
     """Whether the database failed, rather than the code that called it.
 
     SQLite says SQLITE_ERROR (1) for a wrong statement and another code for every fault of file, disk or lock; a broken
-    constraint, a wrong type, a misused API and, in PostgreSQL, a wrong statement have exceptions of their own (PEP 249).
+    constraint, a wrong type, a misused API and, in PostgreSQL, a wrong statement have exceptions of their own.
     """
     if isinstance(error, IntegrityError | DataError | ProgrammingError | NotSupportedError):
         return False

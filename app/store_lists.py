@@ -32,7 +32,7 @@ class JsonEntry(GenericFunction[Any]):
 
 
 def listed(name: str, *types: type[TypeEngine[Any]] | TypeEngine[Any]) -> tuple[TableValuedAlias, Sequence[Any]]:
-    """A table made from the parameter `name`, and its columns, of these types; `as_list` makes the parameter's value."""
+    """A table made from the parameter `name`, and its columns; `as_list` makes the parameter's value."""
     table = JsonRows(bindparam(name, type_=Text)).table_valued("value", name=name)
     columns: list[ColumnElement[Any]] = [
         JsonEntry(table.c.value, literal_column(str(place)), type_=kind) for place, kind in enumerate(types)

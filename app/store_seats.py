@@ -93,7 +93,7 @@ def sit(connection: Connection, room: int, user: str, seat: Seat) -> None:
 
 
 def joined_rooms(connection: Connection, user: UserName) -> int:
-    """How many rooms the user joined, those that everybody is in apart; until the transaction ends no more by others."""
+    """How many rooms the user joined, those that everybody is in apart. No other transaction adds one meanwhile."""
     connection.execute(_HOLD, {"name": user})
     count: int = connection.execute(_JOINED, {"name": user}).scalar_one()
     return count

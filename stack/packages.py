@@ -15,8 +15,8 @@ COMMANDS = {"nginx": "nginx", "mtail": "mtail", "openssl": "openssl"}
 SEARCHED = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 """An unprivileged user's PATH often lacks the folders where Debian puts nginx."""
 INSTALL = r"""
-# Debian asks policy-rc.d before a package starts its service: the stack starts nginx and mtail itself, tests PostgreSQL. A policy that
-# is already there is somebody else's, and stays.
+# Debian asks policy-rc.d before a package starts its service: the stack starts nginx and mtail itself, tests start
+# PostgreSQL. A policy that is already there is somebody else's, and stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

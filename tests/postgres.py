@@ -49,7 +49,7 @@ def program(name: str) -> Path:
 
 def version() -> str:
     """What the server says about itself."""
-    words = [program("postgres"), "--version"]
+    words = [str(program("postgres")), "--version"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -96,7 +96,7 @@ class Cluster:
         options = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             # A test run that is killed takes its server along.
-            words = [*self._as_user("--pdeathsig", "INT"), program("postgres"), "-D", self.data, *options]
+            words = [*self._as_user("--pdeathsig", "INT"), str(program("postgres")), "-D", str(self.data), *options]
             self._process = subprocess.Popen(words, stdin=-3, stdout=log, stderr=log, start_new_session=True)
         until(self.answers, f"PostgreSQL answers; its log is {self.folder / 'log'}", 2 * PATIENCE)
 

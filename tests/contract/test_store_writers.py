@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.model import EventKind, Stored
+from app.model import DEFAULT_ROOM, EventKind, Stored
 from app.roles import Action
 from app.store import Store
 from tests.contract.house import (
@@ -122,3 +122,43 @@ def _append_until_killed(url: str, batches: int, first: int) -> int:
         lines += process.stdout.readlines()
     assert process.returncode == -signal.SIGKILL
     return len([line for line in lines if line.endswith("\n")])
+
+
+SENDER = """
+import asyncio, random, sys
+from app.model import DEFAULT_ROOM, Post, RoomId, UserName
+from app.store import Store
+
+async def main():
+    store, dice = Store(sys.argv[1], 20.0), random.Random(int(sys.argv[2]))
+    await store.open()
+    for _ in range(40):
+        rooms = [DEFAULT_ROOM, RoomId("den-1a2b3c")]
+        ids = [f"{dice.randrange(300)}" for _ in range(dice.randrange(1, 12))]
+        posts = [Post(dice.choice(rooms), UserName("olga"), "x", name) for name in ids]
+        for post, item in zip(posts, await store.append(posts), strict=True):
+            print(post.room, post.client_id, item.event.offset, flush=True)
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_several_processes_get_consecutive_offsets_and_one_for_each_id(url: str) -> None:
+    """Three of them write into two rooms, in any order and with the same ids: no gap, no double, no deadlock told."""
+    async with opened(url) as store:
+        await furnish(store)
+        first = {DEFAULT_ROOM: 0, ROOM: (await state_of(store)).offset}
+    command = [sys.executable, "-c", SENDER, url]
+    running = [subprocess.Popen([*command, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for n in range(3)]
+    lines = [line.split() for process in running for line in process.communicate(timeout=120)[0].splitlines()]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    answers: dict[tuple[str, str], set[int]] = {}
+    for room, client_id, offset in lines:
+        answers.setdefault((room, client_id), set()).add(int(offset))
+    assert all(len(offsets) == 1 for offsets in answers.values())
+    async with opened(url) as store:
+        for room, before in first.items():
+            there = [event.offset for event in await everything(store, room, before)]
+            assert there == sorted(min(offsets) for (where, _), offsets in answers.items() if where == room)
+            assert there == list(range(before + 1, before + 1 + len(there)))

@@ -1,0 +1,316 @@
+"""PostgreSQL itself: who may do what, passwords and TLS, a server that dies, stands still or doubts its commits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from app.migrations import migrate
+from app.model import DEFAULT_ROOM, Stored
+from app.store import Store, StoreDown
+from app.store_faults import SchemaAhead, SchemaBehind, Unfit
+from app.store_postgres import connect
+from app.store_schema import metadata
+from stack import unix_user
+from tests import postgres
+from tests.contract.house import everything, furnish, opened, passes, post
+from tests.patience import PATIENCE, THOROUGH, until
+from tests.postgres import EMPTY, OWNER, PASSWORD, ROLE, Cluster
+
+ROOT = Path(__file__).parents[2]
+PAUSE = 20.0 if THOROUGH else 3.0
+
+
+@pytest.fixture
+def name(cluster: Cluster) -> Iterator[str]:
+    """A database with an empty, migrated store."""
+    name = cluster.fresh()
+    yield name
+    cluster.drop(name)
+
+
+@pytest.fixture
+def bare(cluster: Cluster) -> Iterator[str]:
+    """An empty database."""
+    name = cluster.fresh(EMPTY)
+    yield name
+    cluster.drop(name)
+
+
+FORBIDDEN = [
+    "UPDATE audit SET reason = ''",
+    "DELETE FROM audit",
+    "TRUNCATE audit",
+    "DROP TABLE audit",
+    "DROP TRIGGER audit_refuses ON audit",
+    "ALTER TABLE audit DISABLE TRIGGER ALL",
+    "ALTER TABLE events ADD COLUMN more INTEGER",
+    "DROP TABLE events",
+    "TRUNCATE events",
+    "DELETE FROM rooms",
+    "DELETE FROM accounts",
+    "DELETE FROM members",
+    "UPDATE alembic_version SET version_num = '9999'",
+    "CREATE TABLE mine (id INTEGER)",
+    "CREATE ROLE another",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_the_servers_role_may_not(cluster: Cluster, name: str, statement: str) -> None:
+    """It works with rows; the tables and what is written for good are not its own."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        cluster.execute(statement, name, ROLE)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET reason = ''", "DELETE FROM audit", "TRUNCATE audit"])
+def test_the_owner_of_the_audit_log_is_refused_by_the_table(cluster: Cluster, name: str, statement: str) -> None:
+    """Rights are one wall, the trigger is another."""
+    with pytest.raises(psycopg.errors.IntegrityError, match="append-only"):
+        cluster.execute(statement, name, OWNER)
+
+
+def test_rights_that_were_given_by_default_are_taken_back(cluster: Cluster, bare: str) -> None:
+    """Whatever a server gives away with each new table; a second migration repeats it."""
+    default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} GRANT ALL ON TABLES TO {ROLE}"
+    cluster.execute(default, bare)
+    migrate(cluster.url(bare, OWNER))
+    cluster.execute(f"GRANT ALL ON audit TO {ROLE}", bare)
+    migrate(cluster.url(bare, OWNER))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        cluster.execute("DELETE FROM audit", bare, ROLE)
+
+
+def test_three_migrations_at_once_make_one_store(cluster: Cluster, bare: str) -> None:
+    """All succeed; one epoch, one lobby."""
+    script = "import sys; from app.migrations import migrate; migrate(sys.argv[1])"
+    command = [sys.executable, "-W", "error", "-c", script, cluster.url(bare, OWNER)]
+    running = [subprocess.Popen(command, cwd=ROOT) for _ in range(3)]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert cluster.execute("SELECT count(*) FROM meta", bare) == [(1,)]
+    assert cluster.execute('SELECT name, "offset" FROM rooms', bare) == [("lobby", 0)]
+
+
+def test_the_steps_build_the_tables_that_the_code_uses(cluster: Cluster, name: str, bare: str) -> None:
+    """Columns, collations, indexes, constraints and triggers, as the server describes them."""
+    tables, steps = connect(cluster.url(bare, OWNER), 20.0, writes=True), connect(cluster.url(name, OWNER), 20.0)
+    metadata.create_all(tables)
+    with steps.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    tables.dispose()
+    steps.dispose()
+    for question in (
+        "SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default"
+        " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'",
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
+        "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'",
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
+        "SELECT pg_get_functiondef('audit_refuses'::regproc)",
+    ):
+        assert sorted(cluster.execute(question, name)) == sorted(cluster.execute(question, bare))
+
+
+async def test_a_database_that_was_never_migrated_or_is_newer_does_not_open(cluster: Cluster, bare: str) -> None:
+    """The sentence says which way round it is."""
+    with pytest.raises(SchemaBehind, match="schema none, needed"):
+        async with opened(cluster.url(bare)):
+            pass
+    migrate(cluster.url(bare, OWNER))
+    cluster.execute("UPDATE alembic_version SET version_num = '9999'", bare)
+    with pytest.raises(SchemaAhead, match="schema 9999"):
+        async with opened(cluster.url(bare)):
+            pass
+
+
+def test_a_server_that_does_not_write_through_is_refused() -> None:
+    """With fsync off an ack would promise nothing."""
+    with pytest.raises(Unfit, match="fsync=off"), postgres.cluster(fsync="off"):
+        pass
+
+
+async def test_commits_are_durable_whatever_the_role_has_as_its_default(cluster: Cluster, name: str) -> None:
+    """synchronous_commit is on, and every wait has its bound."""
+    cluster.execute(f"ALTER ROLE {ROLE} IN DATABASE {name} SET synchronous_commit = off")
+    engine = connect(cluster.url(name), 1.5, writes=True)
+    wanted = {"synchronous_commit": "on", "statement_timeout": "1500ms", "lock_timeout": "1500ms"}
+    with engine.connect() as connection:
+        found = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in wanted}
+    engine.dispose()
+    assert found == wanted
+
+
+async def test_the_password_comes_from_its_file_anew_for_each_connection(
+    cluster: Cluster, name: str, tmp_path: Path
+) -> None:
+    """A wrong one is an outage, whose sentence does not quote it; so is a file that others can read."""
+    file = tmp_path / "password"
+    file.write_text("a-wrong-one\n")
+    file.chmod(0o600)
+    store = Store(cluster.tcp_url(name), 20.0, password_file=file)
+    with pytest.raises(StoreDown, match="password authentication failed") as caught:
+        await store.open()
+    assert "a-wrong-one" not in str(caught.value)
+    file.write_text(PASSWORD + "\n")
+    await store.open()
+    await store.close()
+    file.chmod(0o644)
+    with pytest.raises(StoreDown, match="can be read by others"):
+        await store.open()
+
+
+async def test_tls_by_the_urls_options(cluster: Cluster, name: str, tmp_path: Path) -> None:
+    """Who asks for a checked certificate gets it or nothing."""
+    pem, key = cluster.folder / "server.pem", cluster.folder / "server.key"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    about = ["-subj", "/CN=db", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
+    subprocess.run([*words, *about], check=True, capture_output=True)
+    key.chmod(0o600)
+    if os.geteuid() == 0:
+        user = unix_user.for_app()
+        os.chown(key, user.uid, user.gid)
+    trusted = Path(shutil.copy(pem, tmp_path / "ca.pem"))
+    options = f"?sslmode=verify-full&sslrootcert={trusted}"
+    store = Store(cluster.tcp_url(name, options=options), 20.0, password_file=cluster.password_file)
+    with pytest.raises(StoreDown, match="SSL"):
+        await store.open()
+    for setting, value in (("ssl_cert_file", f"'{pem}'"), ("ssl_key_file", f"'{key}'"), ("ssl", "on")):
+        cluster.execute(f"ALTER SYSTEM SET {setting} = {value}")
+    cluster.execute("SELECT pg_reload_conf()")
+    until(lambda: cluster.execute("SHOW ssl") == [("on",)], "TLS is on")
+    await store.open()
+    encrypted = "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'portcullis'"
+    assert cluster.execute(encrypted) == [(True,)]
+    await store.close()
+
+
+@pytest.fixture
+def mortal() -> Iterator[Cluster]:
+    """A server that a test may do anything to."""
+    with postgres.cluster() as one:
+        yield one
+
+
+async def recovered(store: Store) -> None:
+    """Write until it can be written again."""
+    async with asyncio.timeout(2 * PATIENCE):
+        while True:
+            try:
+                await store.append([post("back")])
+            except StoreDown:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def acked_until_down(store: Store, acked: dict[str, int]) -> None:
+    """Post one batch after the other, noting what was acked, until the store is down."""
+    while True:
+        ids = [f"{len(acked) + n}-{time.monotonic_ns()}" for n in range(20)]
+        try:
+            answers = await passes(store, [post("x" * 200, name) for name in ids])
+        except StoreDown:
+            return
+        acked.update(zip(ids, (stored.event.offset for stored in answers), strict=True))
+
+
+async def intact(store: Store, acked: dict[str, int]) -> None:
+    """Every acked post is there under its offset, and no offset is missing."""
+    events = await everything(store)
+    assert [event.offset for event in events] == list(range(1, len(events) + 1))
+    names = list(acked)
+    for first in range(0, len(names), 500):
+        again = await store.append([post("x" * 200, name) for name in names[first : first + 500]])
+        for name, answer in zip(names[first : first + 500], again, strict=True):
+            assert isinstance(answer, Stored)
+            assert (answer.repeated, answer.event.offset) == (True, acked[name])
+
+
+async def test_a_server_that_is_killed_in_the_middle_of_writes_loses_no_acked_event(mortal: Cluster) -> None:
+    """Twice with kill -9, once with a restart: the store says that it is down, and goes on by itself."""
+    acked: dict[str, int] = {}
+    store = Store(mortal.tcp_url("migrated"), 2.0, password_file=mortal.password_file)
+    await store.open()
+    try:
+        for how in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+            writing = asyncio.create_task(acked_until_down(store, acked))
+            there = len(acked)
+            async with asyncio.timeout(PATIENCE):
+                while len(acked) < there + 200:
+                    await asyncio.sleep(0)
+            await asyncio.to_thread(mortal.stop, how)
+            await writing
+            with pytest.raises(StoreDown):
+                await store.ping()
+            await asyncio.to_thread(mortal.start)
+            await recovered(store)
+        await intact(store, acked)
+    finally:
+        await store.close()
+
+
+async def test_a_server_that_stands_still_is_an_outage_until_it_goes_on(mortal: Cluster) -> None:
+    """Nothing is acked meanwhile, callers are told in time, and what was in flight is stored once or not at all."""
+    acked: dict[str, int] = {}
+    store = Store(mortal.tcp_url("migrated"), 1.0, password_file=mortal.password_file)
+    await store.open()
+    try:
+        writing = asyncio.create_task(acked_until_down(store, acked))
+        async with asyncio.timeout(PATIENCE):
+            while len(acked) < 100:
+                await asyncio.sleep(0)
+        with mortal.paused():
+            await writing
+            ends, there = time.monotonic() + PAUSE, len(acked)
+            while time.monotonic() < ends:
+                began = time.monotonic()
+                with pytest.raises(StoreDown):
+                    await store.append([post("lost?")])
+                assert time.monotonic() - began < 1.0 + PATIENCE / 5
+            assert len(acked) == there
+        await recovered(store)
+        await intact(store, acked)
+    finally:
+        await store.close()
+
+
+async def test_a_commit_that_the_server_itself_doubts_is_never_acked(mortal: Cluster) -> None:
+    """It gives up waiting for a standby and only warns; the client sends again, and gets the same offset."""
+    async with opened(mortal.url("migrated")) as store:
+        mortal.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
+        mortal.execute("SELECT pg_reload_conf()")
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'portcullis'"
+        task = asyncio.create_task(store.append([post("perhaps", "a")]))
+        found = await asyncio.to_thread(until, lambda: mortal.execute(waiting), "the commit waits")
+        mortal.execute(f"SELECT pg_cancel_backend({found[0][0]})")
+        with pytest.raises(StoreDown, match="synchronous replication"):
+            await task
+        mortal.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        mortal.execute("SELECT pg_reload_conf()")
+        (again,) = await passes(store, [post("perhaps", "a")])
+        assert (again.repeated, again.event.offset) == (True, 1)
+
+
+async def test_a_rooms_lock_that_somebody_else_holds_is_an_outage_for_writes_only(cluster: Cluster, name: str) -> None:
+    """A process that stopped in the middle of its transaction; reads go on, and afterwards so do writes."""
+    async with opened(cluster.url(name), 2.0) as store:
+        await furnish(store)
+        with psycopg.connect(host=str(cluster.folder), port=cluster.port, user=ROLE, dbname=name) as other:
+            other.execute("SELECT * FROM rooms FOR UPDATE")
+            with pytest.raises(StoreDown, match=r"lock timeout|statement timeout"):
+                await store.append([post("x")])
+            assert await store.events(DEFAULT_ROOM, 0, 10) == []
+        (stored,) = await passes(store, [post("x")])
+        assert stored.event.offset == 1
