@@ -171,9 +171,8 @@ async def test_the_password_comes_from_its_file_anew_for_each_connection(
         await store.open()
 
 
-async def test_tls_by_the_urls_options(cluster: Cluster, name: str, tmp_path: Path) -> None:
-    """Who asks for a checked certificate gets it or nothing."""
-    pem, key = cluster.folder / "server.pem", cluster.folder / "server.key"
+def certify(pem: Path, key: Path) -> None:
+    """A certificate for 127.0.0.1 that vouches for itself, and a key that only the server may read."""
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     about = ["-subj", "/CN=db", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
     subprocess.run([*words, *about], check=True, capture_output=True)
@@ -181,6 +180,12 @@ async def test_tls_by_the_urls_options(cluster: Cluster, name: str, tmp_path: Pa
     if os.geteuid() == 0:
         user = unix_user.for_app()
         os.chown(key, user.uid, user.gid)
+
+
+async def test_tls_by_the_urls_options(cluster: Cluster, name: str, tmp_path: Path) -> None:
+    """Who asks for a checked certificate gets it or nothing."""
+    pem, key = cluster.folder / "server.pem", cluster.folder / "server.key"
+    await asyncio.to_thread(certify, pem, key)
     trusted = Path(shutil.copy(pem, tmp_path / "ca.pem"))
     options = f"?sslmode=verify-full&sslrootcert={trusted}"
     store = Store(cluster.tcp_url(name, options=options), 20.0, password_file=cluster.password_file)
@@ -246,10 +251,8 @@ async def test_a_server_that_is_killed_in_the_middle_of_writes_loses_no_acked_ev
     try:
         for how in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
             writing = asyncio.create_task(acked_until_down(store, acked))
-            there = len(acked)
-            async with asyncio.timeout(PATIENCE):
-                while len(acked) < there + 200:
-                    await asyncio.sleep(0)
+            enough = len(acked) + 200
+            await asyncio.to_thread(until, lambda enough=enough: len(acked) >= enough, "posts are acked")
             await asyncio.to_thread(mortal.stop, how)
             await writing
             with pytest.raises(StoreDown):
@@ -268,9 +271,7 @@ async def test_a_server_that_stands_still_is_an_outage_until_it_goes_on(mortal: 
     await store.open()
     try:
         writing = asyncio.create_task(acked_until_down(store, acked))
-        async with asyncio.timeout(PATIENCE):
-            while len(acked) < 100:
-                await asyncio.sleep(0)
+        await asyncio.to_thread(until, lambda: len(acked) >= 100, "posts are acked")
         with mortal.paused():
             await writing
             ends, there = time.monotonic() + PAUSE, len(acked)

@@ -144,15 +144,21 @@ asyncio.run(main())
 """
 
 
+def _send_at_once(url: str) -> list[list[str]]:
+    """Room, id and offset of everything that three processes were answered."""
+    command = [sys.executable, "-c", SENDER, url]
+    running = [subprocess.Popen([*command, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for n in range(3)]
+    lines = [line.split() for process in running for line in process.communicate(timeout=120)[0].splitlines()]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    return lines
+
+
 async def test_several_processes_get_consecutive_offsets_and_one_for_each_id(url: str) -> None:
     """Three of them write into two rooms, in any order and with the same ids: no gap, no double, no deadlock told."""
     async with opened(url) as store:
         await furnish(store)
         first = {DEFAULT_ROOM: 0, ROOM: (await state_of(store)).offset}
-    command = [sys.executable, "-c", SENDER, url]
-    running = [subprocess.Popen([*command, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for n in range(3)]
-    lines = [line.split() for process in running for line in process.communicate(timeout=120)[0].splitlines()]
-    assert [process.returncode for process in running] == [0, 0, 0]
+    lines = await asyncio.to_thread(_send_at_once, url)
     answers: dict[tuple[str, str], set[int]] = {}
     for room, client_id, offset in lines:
         answers.setdefault((room, client_id), set()).add(int(offset))
