@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import hypothesis
 import pytest
 
-from tests import canary
+from tests import canary, postgres
 from tests.clients import end_clients
 from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
@@ -15,6 +15,11 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+
+
+def pytest_report_header() -> str:
+    """Which server the store is tested with beside SQLite."""
+    return postgres.version()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -48,7 +48,9 @@ def program(name: str) -> Path:
 
 
 def version() -> str:
-    """What the server says about itself."""
+    """What the server says about itself; that there is none fails only the tests that need one."""
+    if packages.postgres("postgres") is None:
+        return "postgres: not installed"
     words = [str(program("postgres")), "--version"]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 

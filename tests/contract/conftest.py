@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -51,8 +50,3 @@ async def store(url: str) -> AsyncIterator[Store]:
     """An open store."""
     async with opened(url) as store:
         yield store
-
-
-def pytest_report_header(config: pytest.Config, start_path: Path) -> str:
-    """Which server the stores are tested with."""
-    return postgres.version()
