@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.store import Store
-from tests.contract.house import opened
+from tests.contract.house import furnish, opened
 
 BACKENDS = ("sqlite",)
 
@@ -37,3 +37,10 @@ async def store(url: str) -> AsyncIterator[Store]:
     """An open store."""
     async with opened(url) as store:
         yield store
+
+
+@pytest.fixture
+async def den(store: Store) -> Store:
+    """The store with the furnished private room."""
+    await furnish(store)
+    return store

@@ -19,21 +19,8 @@ from app.model import Change, Event, EventKind, Post, Stored, UserName
 from app.roles import Action, Role
 from app.store import Store
 from app.store_database import database_path
-from tests.contract.house import (
-    ADMIN,
-    MEMBER,
-    MODERATOR,
-    OTHER_MEMBER,
-    OUTSIDER,
-    OWNER,
-    ROOM,
-    change,
-    dump,
-    everything,
-    furnish,
-    opened,
-    state_of,
-)
+from tests.contract.folk import ADMIN, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER
+from tests.contract.house import ROOM, change, dump, everything, furnish, opened, state_of
 
 DAY = 86_400.0
 SAID = {Action.POST, Action.EDIT, Action.DELETE, Action.DELETE_ANY}
