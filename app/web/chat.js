@@ -108,6 +108,7 @@ export class Chat {
       listed: () => this.#listed(),
       changed: (room) => room === this.#stage.name && this.#stage.changed(),
       heard: (event, isNews) => this.#stage.heard(event, isNews),
+      posted: (event) => this.#stage.posted(event),
       joined: () => this.#joined(),
       joinRefused: (...given) => this.#joinRefused(...given),
       out: (...given) => this.#out(...given),

@@ -72,7 +72,7 @@ export class Stage {
   /** Shows a room. `draft` is {memory, limit}: where the draft is kept, and how long a message may be. */
   open(room, draft) {
     this.#room = room;
-    this.#typing.clear();
+    this.#typing.open(room.name);
     this.#standing.clear();
     this.#notice.clear();
     this.#title = this.#listing.title;
@@ -109,10 +109,14 @@ export class Stage {
   /** An event of this room, which its rows have taken in already; news is a message of somebody else. */
   heard(event, isNews) {
     this.changed(isNews ? 1 : 0);
-    if (event.type === 'message') this.#typing.stopped(event.sender);
     if (event.type !== 'member') return;
     if (event.user === this.#hooks.me()) this.#standing.heard(event);
     this.#members.changed();
+  }
+
+  /** Somebody's message is there, in this room or in another one. */
+  posted({ room, sender }) {
+    this.#typing.stopped(room, sender);
   }
 
   typing(names) {
@@ -120,7 +124,7 @@ export class Stage {
   }
 
   presence(frame) {
-    for (const name of frame.left ?? []) this.#typing.stopped(name);
+    for (const name of frame.left ?? []) this.#typing.stopped(this.name, name);
     this.#members.presence(frame);
     this.changed();
   }
@@ -138,7 +142,7 @@ export class Stage {
 
   /** One is out of the room: by this event, or nobody knows why. */
   removed(event) {
-    this.#typing.clear();
+    this.#typing.open(null);
     byId('room-menu').hidden = true;
     byId('show-members').hidden = true;
     this.#standing.removed(event, this.#title);
@@ -178,7 +182,7 @@ export class Stage {
 
   close() {
     this.#room = null;
-    this.#typing.clear();
+    this.#typing.open(null);
     this.#standing.clear();
     this.#notice.clear();
     this.#composer.close();
