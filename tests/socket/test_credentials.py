@@ -63,7 +63,8 @@ async def test_wrong_claims(forger: Forger, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 async def test_a_token_from_the_future(forger: Forger, claim: str) -> None:
     """It is not valid yet, or says that it was issued later than now."""
-    assert await reason(forger.server, forger.token(**{claim: far(300)})) == "token_invalid"
+    changes: dict[str, Any] = {claim: far(300)}
+    assert await reason(forger.server, forger.token(**changes)) == "token_invalid"
 
 
 async def test_an_expired_token_says_so(forger: Forger) -> None:
