@@ -95,6 +95,13 @@ export class Feed {
     this.#hooks.listed();
   }
 
+  /** Everything of the room up to there was looked at; true, and the server is told, when that is new. */
+  read(room, offset) {
+    const isNew = this.rooms.read(room, offset);
+    if (isNew) this.#hooks.send({ type: 'read', room, offset });
+    return isNew;
+  }
+
   /** A frame of the live connection. */
   received(frame) {
     if (EVENTS.has(frame.type)) this.#event(frame);
