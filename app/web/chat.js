@@ -45,7 +45,10 @@ export class Chat {
       room: () => (this.#stage.looking && this.#feed.isLive(this.#stage.name) ? this.#stage.room : null),
       mark: (room, offset) => this.#feed.read(room, offset) && this.#draw(),
     });
-    document.addEventListener('visibilitychange', () => this.#turnedTo());
+    document.addEventListener('visibilitychange', () => {
+      this.#reading.looked();
+      if (!document.hidden && this.#memory) this.#feed.relist(); // what was read elsewhere meanwhile
+    });
   }
 
   /** Opens the room that the tab showed last, with the drafts and the unconfirmed posts that it kept. */
@@ -121,12 +124,6 @@ export class Chat {
       typing: (room) => send({ type: 'typing', room, id: TYPING }),
       looked: () => this.#reading.looked(),
     };
-  }
-
-  /** The page is in front again, or not any more. */
-  #turnedTo() {
-    this.#reading.looked();
-    if (!document.hidden && this.#memory) this.#feed.relist(); // what was read elsewhere meanwhile
   }
 
   #live() {
