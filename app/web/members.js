@@ -141,6 +141,7 @@ export class Members {
 
   /** Asks the server. A refusal is shown here unless a dialog shows it. */
   async #change(verb, fields, inDialog) {
+    this.#notice.clear();
     try {
       await this.#hooks.call(verb, { room: this.#hooks.listing().room, ...fields });
       this.changed();
@@ -153,7 +154,6 @@ export class Members {
   async #invite() {
     const user = this.#box.value.trim().toLowerCase();
     if (!user) return this.#box.focus();
-    this.#notice.clear();
     try {
       await this.#change('invite', { user }, false);
       this.#box.value = '';

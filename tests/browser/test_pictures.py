@@ -98,4 +98,5 @@ def _unread(ada: Person, bob: Person, pictures: Path) -> None:
     bob.say("Noon it is")
     expect(ada.listed(TITLE)).to_contain_text("1 unread", timeout=PATIENCE_MS)
     expect(ada.members().locator('[data-user="page-bob"]')).to_be_visible(timeout=PATIENCE_MS)
+    expect(ada.page.get_by_role("button", name="Public rooms")).to_be_in_viewport(ratio=1)
     take(ada, pictures, "rooms-desktop")
