@@ -206,6 +206,7 @@ class Chat:
             self._metrics.messages.labels("throttled").inc()
             return await self._throttle(connection, verb.id, throttle)
         connection.unacked += 1
+        self._notices.posted(room.id, user)
         post = Post(room.id, user, verb.message, verb.id, access)
         if not self._batch.put(post, partial(self._acknowledge, connection, verb.id, received)):
             self._acknowledge(connection, verb.id, received, None)

@@ -115,8 +115,10 @@ _ROUNDING: Final = 1e-5
 def gcra(arrival: float, now: float, rate: Rate, cost: float) -> tuple[float, float]:
     """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0).
 
-    An arrival further ahead than the tolerance was left by a slower rate, which nobody has to wait for any more.
+    An arrival further ahead than the tolerance was left by a slower rate, which nobody has to wait for any more. What
+    the rounding let pass stays charged, or ever so many small charges would pass by it.
     """
-    arrival = max(min(arrival, now + rate.tolerance), now) + cost / rate.per_second
-    wait = arrival - now - rate.tolerance
+    furthest = now + rate.tolerance
+    arrival = max(min(arrival, furthest + _ROUNDING), now) + cost / rate.per_second
+    wait = arrival - furthest
     return arrival, wait if wait > _ROUNDING else 0.0

@@ -59,6 +59,10 @@ class Notices:
             self._typing.setdefault(room, set()).add(user)
             self._flush_soon()
 
+    def posted(self, room: RoomId, user: UserName) -> None:
+        """What they were writing is there, so that nobody is told of it afterwards."""
+        self._typing.get(room, set()).discard(user)
+
     def stop(self) -> None:
         """Announce nothing any more."""
         for departing in self._departing.values():

@@ -137,6 +137,7 @@ class Rooms:
         throttle = await self._limiter.hit(charges)
         if throttle is not None:
             return _throttled(throttle)
+        self._notices.posted(room, user)
         return await self.write(Post(room, user, verb.message, verb.id, entry.state.access))
 
     async def _create(self, user: UserName, verb: verbs.Create) -> Stored | Denied:

@@ -1,33 +1,24 @@
 // One signed-in person's chat: the connection, the rooms behind it, and what of them is on the screen.
 
-import { request } from './api.js';
-import { browseRooms, createRoom } from './browse.js';
-import { Connection } from './connection.js';
-import { momentIn } from './countdown.js';
 import { closeAll } from './dialog.js';
-import { Drawer } from './drawer.js';
 import { byId, setText } from './element.js';
 import { Feed } from './feed.js';
-import { Link } from './link.js';
+import { Line } from './line.js';
 import { Memory } from './memory.js';
 import { Reading } from './reading.js';
 import { isMember } from './roles.js';
-import { Sidebar } from './sidebar.js';
+import { Side } from './side.js';
 import { Stage } from './stage.js';
-import { answer } from './words.js';
 
-const REFRESH = 'refresh';
 const TYPING = 'typing';
 const SHOWN = 'room'; // where the tab keeps which room was on the screen
 
 /** The chat. `hooks`: unauthorised(problem). */
 export class Chat {
-  #connection;
+  #line;
   #feed;
-  #link;
   #stage;
-  #sidebar;
-  #drawer;
+  #side;
   #reading;
   #me = '';
   #first = '';
@@ -35,27 +26,29 @@ export class Chat {
   #memory = null;
 
   constructor(hooks) {
-    const send = (frame) => this.#connection.send(frame);
-    this.#connection = new Connection({
-      request,
-      state: (state) => this.#state(state),
+    const send = (frame) => this.#line.send(frame);
+    this.#line = new Line({
+      live: () => this.#live(),
+      down: (isFinal) => this.#down(isFinal),
       received: (frame) => this.#feed.received(frame),
       unauthorised: (problem) => hooks.unauthorised(problem),
     });
     this.#feed = new Feed({ send, ...this.#feedHooks() });
-    this.#link = new Link({ reconnect: () => this.#connection.start() });
     this.#stage = new Stage(this.#stageHooks(send));
-    this.#sidebar = new Sidebar({
-      open: (room) => this.#show(room),
-      accept: (row) => this.#tried(this.#accept(row)),
-      decline: (row) => this.#tried(this.#decline(row)),
+    this.#side = new Side({
+      call: (...verb) => this.#feed.call(...verb),
+      list: () => this.#feed.list(),
+      show: (room) => this.#show(room),
+      warn: (...given) => this.#stage.desk.warn(...given),
     });
-    this.#drawer = new Drawer(byId('side'), { wide: '(min-width: 52rem)', label: 'Rooms' });
     this.#reading = new Reading({
       room: () => (this.#stage.looking && this.#feed.isLive(this.#stage.name) ? this.#stage.room : null),
-      mark: (room, offset) => this.#mark(room, offset),
+      mark: (room, offset) => this.#feed.read(room, offset) && this.#draw(),
     });
-    this.#listen();
+    document.addEventListener('visibilitychange', () => {
+      this.#reading.looked();
+      if (!document.hidden && this.#memory) this.#feed.relist(); // what was read elsewhere meanwhile
+    });
   }
 
   /** Opens the room that the tab showed last, with the drafts and the unconfirmed posts that it kept. */
@@ -68,7 +61,7 @@ export class Chat {
     this.#feed.open(name, this.#memory, row);
     setText(byId('me'), name);
     this.#show(row.room);
-    this.#connection.start();
+    this.#line.start();
   }
 
   /** Leaves the chat. What the tab keeps for a later sign-in is forgotten only when asked. */
@@ -80,42 +73,39 @@ export class Chat {
     this.#stage.close();
     if (forget) this.#memory?.clear();
     this.#memory = null;
-    this.#sidebar.clear();
-    this.#link.clear();
-    document.title = 'Portcullis';
+    this.#side.clear();
+    this.#line.clear();
   }
 
   /** Hangs up, so that the rooms hear of a leave on purpose and not of a lost connection. */
   disconnect() {
-    this.#connection.stop();
+    this.#line.stop();
     this.#feed.lost();
   }
 
-  reconnect() {
-    this.#connection.start();
-  }
-
-  /** Tells something that concerns the whole page. */
-  warn(text) {
-    this.#stage.warn(text);
+  /** Goes on after a `disconnect`, and says why. */
+  resume(text) {
+    this.#line.start();
+    this.#stage.desk.warn(text);
   }
 
   #feedHooks() {
     return {
-      reconnect: () => this.#connection.start(),
+      reconnect: () => this.#line.start(),
       shown: () => this.#stage.name,
       looking: () => this.#stage.looking,
       listed: () => this.#listed(),
       changed: (room) => room === this.#stage.name && this.#stage.changed(),
       heard: (event, isNews) => this.#stage.heard(event, isNews),
+      posted: ({ room, sender }) => this.#stage.desk.stopped(room, sender),
       joined: () => this.#joined(),
-      joinRefused: (...given) => this.#joinRefused(...given),
+      joinRefused: (room, ...why) => room === this.#stage.name && this.#stage.desk.joinRefused(...why),
       out: (...given) => this.#out(...given),
-      invited: (row, sender) => this.#invited(row, sender),
+      invited: (row, sender) => this.#side.invited(row, sender),
       refused: (post, frame) => this.#giveBack(post, frame),
       presence: (frame) => this.#presence(frame),
-      typing: ({ room, users }) => room === this.#stage.name && this.#stage.typing(users),
-      other: (frame) => this.#other(frame),
+      typing: ({ room, users }) => room === this.#stage.name && this.#stage.desk.typing(users),
+      other: (frame) => this.#line.heard(frame) || (isRefusal(frame) && this.#stage.desk.tell(frame)),
     };
   }
 
@@ -136,24 +126,14 @@ export class Chat {
     };
   }
 
-  #listen() {
-    const call = (...verb) => this.#feed.call(...verb);
-    byId('show-rooms').addEventListener('click', () => this.#drawer.open());
-    byId('close-rooms').addEventListener('click', () => this.#drawer.aside());
-    const show = (room) => this.#tried(this.#entered(room));
-    byId('create').addEventListener('click', () => createRoom({ call, show }));
-    byId('browse').addEventListener('click', () => browseRooms({ call, show }));
-    document.addEventListener('visibilitychange', () => {
-      this.#reading.looked();
-      if (!document.hidden && this.#memory) this.#feed.relist(); // what was read elsewhere meanwhile
-    });
+  #live() {
+    this.#stage.connected = true;
+    this.#feed.relist(0);
   }
 
-  #state(state) {
-    this.#link.state(state);
-    this.#stage.connected = state.name !== 'stopped';
-    if (state.name === 'live') this.#feed.relist(0);
-    else this.#feed.lost();
+  #down(isFinal) {
+    this.#stage.connected = !isFinal;
+    this.#feed.lost();
   }
 
   #listed() {
@@ -161,7 +141,7 @@ export class Chat {
     const isIn = isMember(this.#feed.rooms.get(room)?.role);
     if (isIn) this.#stage.listed();
     else if (room) {
-      this.#link.joined();
+      this.#line.settled();
       this.#stage.removed(null);
     }
     this.#draw();
@@ -172,67 +152,29 @@ export class Chat {
     const row = this.#feed.rooms.get(id);
     if (!row || !this.#memory) return;
     const window = this.#feed.rooms.window(id);
-    this.#drawer.aside();
-    if (this.#stage.room === window) return this.#stage.focus();
+    this.#side.aside();
+    if (this.#stage.room === window) return this.#stage.desk.focus();
     this.#reading.mark();
     if (this.#stage.name) this.#feed.rooms.aside(this.#stage.name);
     this.#memory.write(SHOWN, { room: row.room, title: row.title, public: row.public });
     this.#stage.open(window, { memory: this.#memory, limit: this.#limit });
     if (this.#feed.isLive(id) && window.top === null) this.#feed.history.older(window);
     this.#draw();
-    return this.#stage.focus();
-  }
-
-  async #accept({ room }) {
-    await this.#feed.call('join', { room });
-    await this.#entered(room);
-  }
-
-  /** A room that is new on the list. */
-  async #entered(room) {
-    await this.#feed.list();
-    this.#show(room);
-  }
-
-  async #decline({ room }) {
-    await this.#feed.call('leave', { room });
-    await this.#feed.list();
-  }
-
-  async #tried(doing) {
-    try {
-      await doing;
-    } catch (problem) {
-      this.#stage.warn(answer(problem));
-    }
+    return this.#stage.desk.focus();
   }
 
   #joined() {
-    this.#link.joined();
+    this.#line.settled();
     this.#stage.joined();
     this.#draw();
   }
 
-  #joinRefused(room, problem, seconds) {
-    if (room !== this.#stage.name) return;
-    const text = `${answer({ reason: problem.reason, detail: problem.detail })} Trying again in {time}.`;
-    this.#stage.warn(text, { tone: 'warn', until: momentIn(seconds) });
-  }
-
   #out(room, event, title) {
     if (room !== this.#stage.name) {
-      if (event && event.sender !== this.#me) this.#stage.warn(`${title}: ${this.#stage.story(event)}.`);
+      if (event && event.sender !== this.#me) this.#stage.desk.warn(`${title}: ${this.#stage.story(event)}.`);
     } else if (event?.change === 'left') this.#show(this.#first);
     else this.#stage.removed(event);
     this.#draw();
-  }
-
-  #invited({ title }, sender) {
-    const run = () => {
-      this.#drawer.open();
-      this.#sidebar.showInvitation();
-    };
-    this.#stage.warn(`${sender} invites you to ${title}.`, { tone: 'info', action: { label: 'Show', run } });
   }
 
   #presence(frame) {
@@ -240,45 +182,18 @@ export class Chat {
     if (frame.room === this.#stage.name) this.#stage.presence(frame);
   }
 
-  #other(frame) {
-    if (frame.type === 'ack' && frame.id === REFRESH) this.#link.refreshed(frame.expires_at);
-    else if (frame.type === 'error') this.#error(frame);
-    else if (frame.type === 'expiring') this.#refresh();
-    else if (frame.type === 'going_away') this.#link.goingAway();
-  }
-
-  #error(frame) {
-    if (frame.id === REFRESH) this.#link.ending();
-    else if (frame.id !== TYPING) this.#stage.tell(frame);
-  }
-
-  /** A fresh credential for the live connection, before the old one expires. */
-  async #refresh() {
-    try {
-      const { access_token: token } = await request('POST', '/api/tokens');
-      this.#connection.send({ type: 'refresh', token, id: REFRESH });
-    } catch {
-      this.#link.ending();
-    }
-  }
-
   /** A refused post goes back into the message box, or stays in the log for a retry when something else is written there. */
   #giveBack(post, frame) {
     if (!this.#stage.giveBack(post)) this.#feed.posts.keepFailed(post);
-    this.#stage.tell(frame);
-  }
-
-  #mark(room, offset) {
-    if (!this.#feed.rooms.read(room, offset)) return;
-    this.#connection.send({ type: 'read', room, offset });
-    this.#draw();
+    this.#stage.desk.tell(frame);
   }
 
   #draw() {
-    const { rooms } = this.#feed;
-    this.#sidebar.draw(rooms, this.#stage.name);
-    const title = rooms.get(this.#stage.name)?.title;
-    const name = title ? `${title} · Portcullis` : 'Portcullis';
-    document.title = rooms.unread ? `(${rooms.unread}) ${name}` : name;
+    this.#side.draw(this.#feed.rooms, this.#stage.name);
   }
+}
+
+/** An error that a person has to know of: that nobody saw them writing is none. */
+function isRefusal({ type, id }) {
+  return type === 'error' && id !== TYPING;
 }

@@ -18,7 +18,8 @@ const ENDS = new Set(['left', 'declined', 'kicked', 'banned']);
  *   sees what arrives there;
  * - listed(): the list changed; changed(room): its rows changed; heard(event, isNews) an event of the room on the screen;
  *   joined(room), joinRefused(room, problem, seconds), out(room, event, title), invited(row, sender);
- * - refused(post, frame): a post that came back; presence(frame), typing(frame); other(frame): whatever is not about a room.
+ * - posted(event): somebody's message in any room; refused(post, frame): a post that came back; presence(frame), typing(frame);
+ *   other(frame): whatever is not about a room.
  */
 export class Feed {
   rooms = new Rooms('');
@@ -94,6 +95,13 @@ export class Feed {
     this.#hooks.listed();
   }
 
+  /** Everything of the room up to there was looked at; true, and the server is told, when that is new. */
+  read(room, offset) {
+    const isNew = this.rooms.read(room, offset);
+    if (isNew) this.#hooks.send({ type: 'read', room, offset });
+    return isNew;
+  }
+
   /** A frame of the live connection. */
   received(frame) {
     if (EVENTS.has(frame.type)) this.#event(frame);
@@ -114,6 +122,7 @@ export class Feed {
     if (what === 'missed') return this.#hooks.reconnect(); // and the join asks for what is missing
     if (what === 'repeated') return undefined;
     const isShown = room === this.#hooks.shown();
+    if (event.type === 'message') this.#hooks.posted(event);
     const concerned = this.rooms.received(event, isShown && this.#hooks.looking());
     if (isShown) this.#hooks.heard(event, what === 'news');
     else this.rooms.aside(room);

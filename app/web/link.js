@@ -4,7 +4,13 @@ import { byId, setText } from './element.js';
 import { Notice } from './notice.js';
 import { closing, refusal } from './words.js';
 
-const WORDS = { connecting: 'Connecting', joined: 'Connected', waiting: 'Reconnecting', stopped: 'Disconnected' };
+const WORDS = {
+  connecting: 'Connecting',
+  joined: 'Connected',
+  waiting: 'Reconnecting',
+  stopped: 'Disconnected',
+  offline: 'Offline',
+};
 const SOON_SECONDS = 90;
 const QUIET_MS = 400; // most reconnects are over by then, and a banner that flashes helps nobody
 const SLOW_MS = 1000; // an attempt that takes longer is worth a word
@@ -15,6 +21,7 @@ export class Link {
   #notice = new Notice(byId('link-notice'), byId('message'));
   #offline = new Notice(byId('offline'));
   #hooks;
+  #state = 'connecting';
   #later = 0;
   #leaving = false;
   #was = false; // connected before
@@ -100,11 +107,19 @@ export class Link {
   }
 
   #network() {
+    this.#draw();
     if (navigator.onLine) this.#offline.clear();
     else this.#offline.show({ text: 'You are offline. What you write is sent when you are back.', tone: 'warn' });
   }
 
   #say(state) {
+    this.#state = state;
+    this.#draw();
+  }
+
+  /** Without a network nobody is connected, though it may take the socket a while to notice. */
+  #draw() {
+    const state = navigator.onLine ? this.#state : 'offline';
     this.#pill.dataset.state = state;
     setText(this.#pill, WORDS[state]);
   }

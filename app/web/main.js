@@ -42,8 +42,7 @@ async function signOut() {
   } catch (problem) {
     // whoever leaves a shared machine must not believe that the session is over when it is not
     if (problem.status !== 401) {
-      chat.reconnect();
-      return chat.warn('You could not be signed out. Try again in a moment.');
+      return chat.resume('You could not be signed out. Try again in a moment.');
     }
   }
   return leave({ text: 'You are signed out.' }, true);

@@ -100,7 +100,9 @@ export class Members {
     const parts = GROUPS.map(([title, belongs]) => this.#group(title, this.#rows.filter(belongs))).filter(Boolean);
     this.#place.replaceChildren(...parts);
     setText(byId('members-count'), this.#rows.length ? String(this.#rows.filter(({ role }) => isMember(role)).length) : '');
-    if (focused) this.#place.querySelector(`[data-user="${CSS.escape(focused)}"] button`)?.focus();
+    if (!focused) return;
+    const again = this.#place.querySelector(`[data-user="${CSS.escape(focused)}"] button`);
+    (again ?? byId('members-title')).focus();
   }
 
   #group(title, rows) {
@@ -133,11 +135,13 @@ export class Members {
     const listing = this.#hooks.listing();
     if (!listing) return [];
     const change = (verb, fields, inDialog = false) => this.#change(verb, fields, inDialog);
-    return choices({ member, role: listing.role, me: this.#hooks.me(), archived: listing.archived, change });
+    const tell = (text) => this.#notice.show({ text });
+    return choices({ member, role: listing.role, me: this.#hooks.me(), archived: listing.archived, change, tell });
   }
 
   /** Asks the server. A refusal is shown here unless a dialog shows it. */
   async #change(verb, fields, inDialog) {
+    this.#notice.clear();
     try {
       await this.#hooks.call(verb, { room: this.#hooks.listing().room, ...fields });
       this.changed();
@@ -150,7 +154,6 @@ export class Members {
   async #invite() {
     const user = this.#box.value.trim().toLowerCase();
     if (!user) return this.#box.focus();
-    this.#notice.clear();
     try {
       await this.#change('invite', { user }, false);
       this.#box.value = '';

@@ -13,9 +13,9 @@ const TIMES = [
 
 /**
  * The menu of a member for somebody with this role in the room: a list for menu.js. `change(verb, fields)` asks the server,
- * which has the last word.
+ * which has the last word; `tell(text)` says what came of it where no dialog does.
  */
-export function choices({ member, role, me, archived, change }) {
+export function choices({ member, role, me, archived, change, tell }) {
   const allows = (action) => may(role, action, archived);
   const above = member.user !== me && outranks(role, member.role);
   const item = (wanted, label, run, danger = false) => (wanted ? [{ label, run, danger }] : []);
@@ -27,6 +27,7 @@ export function choices({ member, role, me, archived, change }) {
     ...item(above && allows('unmute') && muted, 'Let them write again', () => at(change('unmute', { user: member.user }))),
     ...item(above && allows('mute') && !muted && !banned, 'Mute …', () => mute(member, change)),
     ...item(above && allows('kick') && isMember(member.role), 'Remove from the room …', () => kick(member, change), true),
+    ...item(above && allows('kick') && member.role === 'invited', 'Withdraw invitation', () => withdraw(member, change, tell), true),
     ...item(above && allows('ban') && !banned, 'Ban from the room …', () => ban(member, change), true),
     ...item(allows('unban') && banned, 'Lift the ban', () => at(change('unban', { user: member.user }))),
   ];
@@ -67,6 +68,10 @@ function kick({ user }, change) {
     danger: true,
     run: (values) => change('kick', concerning(user, values), true),
   });
+}
+
+function withdraw({ user }, change, tell) {
+  at(change('kick', { user }).then(() => tell(`The invitation of ${user} is withdrawn.`)));
 }
 
 function ban({ user }, change) {

@@ -1,10 +1,10 @@
 // What a room looks like from here: an ordered list of rows. No I/O and no page; view.js draws it.
 
+import { Rows } from './rows.js';
 import { told } from './story.js';
 
 export const KEPT_ROWS = 500;
 const READING_ROWS = 250; // how many more may pile up below somebody who reads further up
-const CHANGES_KEPT = 100;
 const NOTICE_MERGE_MS = 60_000;
 const CUT = {
   epoch: 'The server was restored. Some messages may be missing here.',
@@ -19,23 +19,26 @@ const CUT = {
  * - {key, kind: 'event', text, time, offset}: what else changed;
  * - {key, kind: 'presence', changes, time, after} or {key, kind: 'gap', text, after}: what has no offset stands after one.
  *
- * `isOld` says that it came with a page of the history. Own posts that have no offset yet stand last.
+ * `isOld` says that it came with a page of the history.
  */
 export class Room {
-  rows = [];
   /** What is above the first row: 'more', 'beginning', 'removed', or null when nobody asked yet. */
   top = null;
   #me;
-  #keys = 0;
+  #rows = new Rows();
   #offset = null; // the last event that arrived; whatever has a higher offset is still to come
   #epoch = null;
   #from = 1;
   #to = 0;
-  #changes = new Map(); // changes of messages that are not here, for when an older page brings them
 
   constructor(name, me) {
     this.name = name;
     this.#me = me;
+  }
+
+  /** What the log shows, from top to bottom. */
+  get rows() {
+    return this.#rows.list;
   }
 
   /** Where to go on after a lost connection: the fields of a `join`. */
@@ -66,13 +69,12 @@ export class Room {
     this.#epoch = epoch;
     this.#offset = offset;
     this.restart();
-    if (known) this.#add({ kind: 'gap', text: sameEpoch ? CUT.gone : CUT.epoch, after: sameEpoch ? last : offset });
+    if (known) this.#rows.add({ kind: 'gap', text: sameEpoch ? CUT.gone : CUT.epoch, after: sameEpoch ? last : offset });
   }
 
   /** Forgets the window and begins a new one at the end; what is on its way stays. */
   restart() {
-    this.rows = this.rows.filter((row) => row.kind === 'message' && row.offset === null);
-    this.#changes.clear();
+    this.#rows.restart();
     this.#from = this.#offset + 1;
     this.#to = this.#offset;
     this.top = null;
@@ -87,7 +89,7 @@ export class Room {
     if (atEnd) {
       this.#to = Math.max(this.#to, event.offset);
       this.#take(event, true);
-    } else if ('target' in event) this.#change(event);
+    } else if ('target' in event) this.#rows.change(event);
     return event.type === 'message' && event.sender !== this.#me ? 'news' : 'taken';
   }
 
@@ -116,37 +118,37 @@ export class Room {
       if (surplus > READING_ROWS) this.#dropLast(surplus);
       return;
     }
-    this.rows.splice(0, surplus);
-    this.#from = this.#offsets().at(0) ?? this.#to + 1;
+    this.#rows.dropFirst(surplus);
+    this.#from = this.#rows.ends.at(0) ?? this.#to + 1;
     this.top = 'more';
   }
 
   /** An own post that is on its way. */
   posting({ id, text, time }) {
-    if (this.#find((row) => row.id === id)) return this.mark(id, 'sending');
-    return this.#add({ kind: 'message', id, sender: this.#me, text, time, offset: null, ...fresh(true, 'sending') });
+    if (this.#rows.message((row) => row.id === id)) return this.mark(id, 'sending');
+    return this.#rows.add({ kind: 'message', id, sender: this.#me, text, time, offset: null, ...fresh(true, 'sending') });
   }
 
   /** An own post is stored at this offset. */
   stored(id, offset) {
-    const row = this.#find((candidate) => candidate.id === id);
+    const row = this.#rows.message((candidate) => candidate.id === id);
     if (!row || row.offset === offset) return;
-    const twin = this.#find((candidate) => candidate.offset === offset);
+    const twin = this.#rows.message((candidate) => candidate.offset === offset);
     if (row.offset !== null) row.id = null; // the same words, sent from another tab at the same time, were taken for it
     else if (twin || offset < this.#from) this.remove(id);
     if (twin) twin.id = id;
     else if (offset < this.#from) return;
-    else if (row.offset === null) this.#replace(row, { offset, status: 'sent' });
-    else this.#add({ ...row, id, offset, status: 'sent' });
+    else if (row.offset === null) this.#rows.replace(row, { offset, status: 'sent' });
+    else this.#rows.add({ ...row, id, offset, status: 'sent' });
   }
 
   mark(id, status) {
-    const row = this.#find((candidate) => candidate.id === id);
+    const row = this.#rows.message((candidate) => candidate.id === id);
     if (row && row.offset === null) row.status = status;
   }
 
   remove(id) {
-    this.rows = this.rows.filter((row) => row.id !== id || row.kind !== 'message');
+    this.#rows.remove(id);
   }
 
   /** A `presence` frame; what comes in quick succession shares one row. */
@@ -156,7 +158,7 @@ export class Room {
     if (!others.length || !this.atEnd) return;
     let row = this.rows.findLast(({ offset }) => offset !== null);
     if (row?.kind !== 'presence' || now - row.time > NOTICE_MERGE_MS) {
-      row = this.#add({ kind: 'presence', changes: new Map(), time: now, after: this.#offset ?? 0 });
+      row = this.#rows.add({ kind: 'presence', changes: new Map(), time: now, after: this.#offset ?? 0 });
     }
     for (const [name, change] of others) {
       row.changes.delete(name); // so that the latest change stands last
@@ -165,80 +167,30 @@ export class Room {
   }
 
   #take(event, live = false) {
-    if ('target' in event) return this.#change(event);
+    if ('target' in event) return this.#rows.change(event);
     if (event.type === 'message') return this.#message(event, live);
-    if (this.rows.some((row) => row.offset === event.offset)) return undefined;
+    if (this.#rows.has(event.offset)) return undefined;
     const { offset, timestamp } = event;
-    return this.#add({ kind: 'event', text: told(event, this.#me), time: timestamp * 1000, offset, isOld: !live });
+    return this.#rows.add({ kind: 'event', text: told(event, this.#me), time: timestamp * 1000, offset, isOld: !live });
   }
 
   #message({ offset, sender, message, timestamp, edited_at: edited = 0, deleted = false }, live) {
     const own = sender === this.#me;
     const isOurs = (row) => live && own && row.offset === null && row.text === message && row.id;
-    const mine = this.#find((row) => row.offset === offset) ?? this.#find(isOurs);
+    const mine = this.#rows.message((row) => row.offset === offset) ?? this.#rows.message(isOurs);
     const facts = { sender, text: message, time: timestamp * 1000, offset, ...fresh(own, 'sent'), edited };
     if (deleted) facts.deleted = { by: null, reason: '' };
-    if (mine) this.#replace(mine, facts);
-    else this.#add({ kind: 'message', id: null, ...facts, isOld: !live });
-    const change = this.#changes.get(offset);
-    if (change) this.#change(change);
-  }
-
-  /** An `edited` or `deleted` event. An old edit on a page of the history does not undo a newer one. */
-  #change(event) {
-    const row = this.#find(({ offset }) => offset === event.target);
-    if (!row) return this.#remember(event);
-    this.#changes.delete(event.target);
-    if (event.type === 'deleted') {
-      return Object.assign(row, { text: '', deleted: { by: event.sender, reason: event.reason ?? '' } });
-    }
-    const news = !event.deleted && !row.deleted && event.timestamp >= row.edited;
-    return news ? Object.assign(row, { text: event.message, edited: event.timestamp }) : row;
-  }
-
-  #remember(event) {
-    this.#changes.set(event.target, event);
-    if (this.#changes.size > CHANGES_KEPT) this.#changes.delete(this.#changes.keys().next().value);
-  }
-
-  #find(test) {
-    return this.rows.find((row) => row.kind === 'message' && test(row)) ?? null;
-  }
-
-  #replace(row, facts) {
-    this.rows.splice(this.rows.indexOf(row), 1);
-    this.#place(Object.assign(row, facts));
-  }
-
-  #add(row) {
-    const added = { ...row, key: (this.#keys += 1) };
-    this.#place(added);
-    return added;
-  }
-
-  #place(row) {
-    let at = this.rows.length;
-    while (at > 0 && position(this.rows[at - 1]) > position(row)) at -= 1;
-    this.rows.splice(at, 0, row);
+    if (mine) this.#rows.replace(mine, facts);
+    else this.#rows.add({ kind: 'message', id: null, ...facts, isOld: !live });
+    this.#rows.catchUp(offset);
   }
 
   #dropLast(count) {
-    const waiting = this.rows.filter(({ offset }) => offset === null);
-    const stored = this.rows.filter(({ offset }) => offset !== null);
-    this.rows = [...stored.slice(0, -count), ...waiting];
-    this.#to = this.#offsets().at(-1) ?? this.#from - 1;
-  }
-
-  #offsets() {
-    return this.rows.map(({ offset }) => offset).filter(Boolean);
+    this.#rows.dropLast(count);
+    this.#to = this.#rows.ends.at(-1) ?? this.#from - 1;
   }
 }
 
 function fresh(own, status) {
   return { own, status, edited: 0, deleted: null };
-}
-
-function position({ offset, after }) {
-  if (offset === null) return Infinity;
-  return offset ?? after + 0.5;
 }

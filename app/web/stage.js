@@ -1,21 +1,14 @@
 // The room on the screen: its head, its messages, and what is written into it.
 
-import { Composer } from './composer.js';
 import { corrections } from './corrections.js';
-import { momentIn } from './countdown.js';
-import { byId, setText } from './element.js';
+import { Desk } from './desk.js';
+import { byId } from './element.js';
+import { Head } from './head.js';
 import { Members } from './members.js';
 import { openMenu } from './menu.js';
-import { Notice } from './notice.js';
-import { may } from './roles.js';
-import { Standing } from './standing.js';
-import { steps } from './stewardship.js';
 import { told } from './story.js';
-import { Typing } from './typing.js';
 import { View } from './view.js';
-import { answer, postError, throttle } from './words.js';
-
-const READABLE_SECONDS = 6; // most throttles last under a second: what they said has to stay long enough to be read
+import { answer } from './words.js';
 
 /**
  * `hooks`: call(type, fields): calls.js; me(), listing(room), isFirst(room), home(); send(room, text), retry(id), discard(id):
@@ -25,12 +18,10 @@ export class Stage {
   #hooks;
   #room = null; // room.js
   #title = '';
+  #head;
   #view;
-  #composer;
-  #typing;
+  #desk;
   #members;
-  #standing;
-  #notice = new Notice(byId('post-notice'), byId('message'));
 
   constructor(hooks) {
     this.#hooks = hooks;
@@ -46,12 +37,14 @@ export class Stage {
       paging: () => (this.#room ? hooks.paging(this.#room) : null),
       settled: () => hooks.looked(),
     });
-    this.#composer = new Composer(boxParts(), { send: (text) => this.#send(text), typed: () => this.#typing.wrote() });
-    this.#typing = new Typing(byId('typing'), { say: () => hooks.typing(this.name) });
+    this.#desk = new Desk({
+      send: (text) => this.#send(text),
+      typing: () => hooks.typing(this.name),
+      me: hooks.me,
+      home: hooks.home,
+    });
     this.#members = new Members({ call: hooks.call, listing, me: hooks.me });
-    this.#standing = new Standing({ live: (yes) => (this.#composer.live = yes), me: hooks.me, home: hooks.home });
-    const more = byId('room-menu');
-    more.addEventListener('click', () => openMenu(more, this.#steps(), 'This room'));
+    this.#head = new Head({ listing, isFirst: hooks.isFirst, change: (...given) => this.#change(...given) });
   }
 
   /** The room's id, or null. */
@@ -64,6 +57,11 @@ export class Stage {
     return this.#room;
   }
 
+  /** What is written into it: desk.js. */
+  get desk() {
+    return this.#desk;
+  }
+
   /** Whether this person sees a message of the room as it arrives. */
   get looking() {
     return !document.hidden && this.#view.following;
@@ -72,12 +70,8 @@ export class Stage {
   /** Shows a room. `draft` is {memory, limit}: where the draft is kept, and how long a message may be. */
   open(room, draft) {
     this.#room = room;
-    this.#typing.clear();
-    this.#standing.clear();
-    this.#notice.clear();
     this.#title = this.#listing.title;
-    this.#composer.open({ ...draft, room: room.name, title: this.#title });
-    this.#composer.live = true;
+    this.#desk.open({ room: room.name, title: this.#title }, draft);
     this.#view.open(room, this.#title);
     this.listed();
     this.#members.open();
@@ -88,15 +82,9 @@ export class Stage {
     const listing = this.#listing;
     if (!listing) return;
     this.#title = listing.title;
-    setText(byId('room-name'), listing.title);
-    setText(byId('room-hint'), hint(listing, this.#hooks.isFirst(listing.room)));
-    byId('room-kind').setAttribute('href', listing.public ? '#icon-public' : '#icon-private');
-    byId('log').setAttribute('aria-label', `Messages in ${listing.title}`);
-    this.#composer.title = listing.title;
+    this.#head.draw();
     this.#view.title = listing.title;
-    byId('room-menu').hidden = this.#steps().length === 0;
-    byId('show-members').hidden = !may(listing.role, 'members');
-    this.#standing.settle(listing);
+    this.#desk.listed(listing);
     this.#view.changed();
   }
 
@@ -109,18 +97,13 @@ export class Stage {
   /** An event of this room, which its rows have taken in already; news is a message of somebody else. */
   heard(event, isNews) {
     this.changed(isNews ? 1 : 0);
-    if (event.type === 'message') this.#typing.stopped(event.sender);
     if (event.type !== 'member') return;
-    if (event.user === this.#hooks.me()) this.#standing.heard(event);
+    if (event.user === this.#hooks.me()) this.#desk.heard(event);
     this.#members.changed();
   }
 
-  typing(names) {
-    this.#typing.heard(names.filter((name) => name !== this.#hooks.me()));
-  }
-
   presence(frame) {
-    for (const name of frame.left ?? []) this.#typing.stopped(name);
+    for (const name of frame.left ?? []) this.#desk.stopped(this.name, name);
     this.#members.presence(frame);
     this.changed();
   }
@@ -138,50 +121,25 @@ export class Stage {
 
   /** One is out of the room: by this event, or nobody knows why. */
   removed(event) {
-    this.#typing.clear();
-    byId('room-menu').hidden = true;
-    byId('show-members').hidden = true;
-    this.#standing.removed(event, this.#title);
+    this.#head.removed();
+    this.#desk.removed(event, this.#title);
     this.#view.changed();
   }
 
   /** Whether there is somebody to write to: false while nothing tries to connect any more. */
   set connected(yes) {
-    if (!yes) this.#composer.live = false;
-    else if (this.#listing) this.#standing.resettle(this.#listing);
-  }
-
-  focus() {
-    this.#composer.focus();
+    if (!yes) this.#desk.disconnected();
+    else if (this.#listing) this.#desk.connected(this.#listing);
   }
 
   /** A refused post goes back into the message box; false when something else is written there. */
   giveBack(post) {
-    if (post.room !== this.name || this.#composer.text.trim() !== '') return false;
-    this.#composer.text = post.text;
-    return true;
-  }
-
-  /** Why something that was sent was refused. */
-  tell({ code, error, limit, retry_after: seconds }) {
-    if (code !== 'rate_limited') return this.warn(postError(code, error));
-    const until = momentIn(seconds ?? 1);
-    this.#composer.pause(until);
-    const { lasting, over } = throttle(limit);
-    const settle = () => this.#notice.show({ text: over, until: momentIn(READABLE_SECONDS) });
-    return this.#notice.show({ text: lasting, tone: 'warn', until, over: settle });
-  }
-
-  warn(text, more = {}) {
-    this.#notice.show({ text, tone: 'danger', ...more });
+    return post.room === this.name && this.#desk.giveBack(post);
   }
 
   close() {
     this.#room = null;
-    this.#typing.clear();
-    this.#standing.clear();
-    this.#notice.clear();
-    this.#composer.close();
+    this.#desk.close();
     this.#members.open();
     this.#view.open(null);
   }
@@ -191,31 +149,21 @@ export class Stage {
   }
 
   #send(text) {
-    if (!this.#hooks.send(this.name, text.toWellFormed?.() ?? text)) {
-      this.warn('Too many messages wait to be sent. Wait until the connection is back.');
-      return false;
-    }
-    this.#notice.clear();
-    this.#typing.sent();
-    this.#view.follow();
-    return true;
+    const taken = this.#hooks.send(this.name, text);
+    if (taken) this.#view.follow();
+    return taken;
   }
 
   #discard(id) {
     this.#hooks.discard(id);
-    this.#composer.focus();
-  }
-
-  #steps() {
-    const listing = this.#listing;
-    return listing ? steps({ listing, isLobby: this.#hooks.isFirst(listing.room), change: (...given) => this.#change(...given) }) : [];
+    this.#desk.focus();
   }
 
   async #change(verb, fields = {}, inDialog = false) {
     try {
       await this.#hooks.call(verb, { room: this.name, ...fields });
     } catch (problem) {
-      if (!inDialog) this.warn(answer(problem));
+      if (!inDialog) this.#desk.warn(answer(problem));
       throw problem;
     }
   }
@@ -226,18 +174,7 @@ export class Stage {
   }
 }
 
-function hint({ public: open, slow_seconds: slow }, isFirst) {
-  const slowly = slow ? ` One message in ${slow} s.` : '';
-  if (isFirst) return `Everybody on this server can read along.${slowly}`;
-  return (open ? 'Everybody on this server can join.' : 'Only who was invited can read along.') + slowly;
-}
-
 function logParts() {
   const top = { top: byId('top'), topText: byId('top-text'), topButton: byId('older') };
   return { log: byId('log'), list: byId('messages'), empty: byId('empty'), newest: byId('newest'), ...top };
-}
-
-function boxParts() {
-  const counters = { counter: byId('counter'), counterText: byId('counter-text') };
-  return { form: byId('composer'), box: byId('message'), button: byId('send'), ...counters };
 }

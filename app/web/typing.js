@@ -14,11 +14,19 @@ export class Typing {
   #hooks;
   #said = -REPEAT_MS;
   #writers = new Map(); // name → the timer that forgets it
-  #done = new Map(); // name → when their last message came
+  #room = null;
+  #done = new Map(); // room and name → when their last message came, also while another room was on the screen
 
   constructor(place, hooks) {
     this.#place = place;
     this.#hooks = hooks;
+  }
+
+  /** Another room is on the screen, or none. */
+  open(room) {
+    for (const name of [...this.#writers.keys()]) this.#forget(name);
+    this.#room = room;
+    this.sent();
   }
 
   /** Something was typed here. */
@@ -36,7 +44,7 @@ export class Typing {
   /** A `typing` frame, without one's own name. */
   heard(names) {
     for (const name of names) {
-      if (performance.now() - (this.#done.get(name) ?? -LATE_MS) < LATE_MS) continue;
+      if (performance.now() - (this.#done.get(`${this.#room} ${name}`) ?? -LATE_MS) < LATE_MS) continue;
       clearTimeout(this.#writers.get(name));
       this.#writers.set(
         name,
@@ -46,23 +54,18 @@ export class Typing {
     this.#draw();
   }
 
-  /** Their message is here, or they have gone. */
-  stopped(name) {
-    this.#done.delete(name);
-    this.#done.set(name, performance.now());
+  /** Their message is in that room, or they have gone from it. */
+  stopped(room, name) {
+    const key = `${room} ${name}`;
+    this.#done.delete(key);
+    this.#done.set(key, performance.now());
     if (this.#done.size > MOST) this.#done.delete(this.#done.keys().next().value);
-    this.#forget(name);
+    if (room === this.#room) this.#forget(name);
   }
 
   #forget(name) {
     clearTimeout(this.#writers.get(name));
     if (this.#writers.delete(name)) this.#draw();
-  }
-
-  clear() {
-    for (const name of [...this.#writers.keys()]) this.#forget(name);
-    this.#done.clear();
-    this.sent();
   }
 
   #draw() {

@@ -2,6 +2,7 @@
 
 import { element, setText } from './element.js';
 import { appearance, draw } from './message.js';
+import { walkable } from './walk.js';
 import { answer } from './words.js';
 
 const AT_BOTTOM_PX = 48;
@@ -30,7 +31,7 @@ export class View {
     this.#parts = parts; // empty, newest, top, topText, topButton
     this.#hooks = hooks;
     log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    log.addEventListener('keydown', (event) => this.#pressed(event));
+    walkable(log);
     new ResizeObserver(() => this.#following && this.#toBottom()).observe(log);
     parts.topButton.addEventListener('click', () => hooks.older());
     parts.newest.addEventListener('click', () => {
@@ -184,22 +185,5 @@ export class View {
     this.#parts.newest.hidden = this.following || (this.#unseen === 0 && !away);
     const news = this.#unseen === 1 ? '1 new message' : `${this.#unseen} new messages`;
     setText(this.#parts.newest.querySelector('span'), this.#unseen ? news : 'To the newest messages');
-  }
-
-  /** Arrows walk from message to message, Enter opens what can be done with one. */
-  #pressed(event) {
-    const item = document.activeElement.closest('.message');
-    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (step && document.activeElement.matches('.log, .message')) this.#walk(item, step);
-    else if (event.key === 'Enter' && item === document.activeElement) item.querySelector('.more')?.click();
-    else if (event.key === 'Escape' && item) this.#log.focus({ preventScroll: true });
-    else return;
-    event.preventDefault();
-  }
-
-  #walk(item, step) {
-    const items = [...this.#list.querySelectorAll('.message')];
-    const to = item ? items.indexOf(item) + step : items.length - 1;
-    items[to]?.focus();
   }
 }

@@ -165,13 +165,15 @@ def test_too_many_chats_are_explained(chatter: Enter) -> None:
 
 
 def test_offline_is_said(chatter: Enter) -> None:
-    """The page knows when the machine has no network, says so, and stops saying so."""
+    """The page knows when the machine has no network, says so in words and beside the dot, and stops saying so."""
     ada = chatter("page-ada")
     ada.excused.append(GATE_DOWN)
     ada.context.set_offline(True)
     ada.told("You are offline.")
+    expect(ada.page.locator("#state")).to_have_text("Offline")
     ada.context.set_offline(False)
     expect(ada.notice("You are offline.")).to_have_count(0)
+    ada.connected()
     _back(ada)
 
 

@@ -20,6 +20,7 @@ def test_rooms_on_a_desktop_and_on_a_phone(chatter: Enter, accounts: Accounts, p
     ada, bob = chatter("page-ada", **DESKTOP), chatter("page-bob", **PHONE)
     _invitation(ada, bob, pictures)
     _talk(ada, bob)
+    expect(ada.members().locator('[data-user="page-carol"]')).to_be_visible(timeout=PATIENCE_MS)
     for person, name in ((ada, "desktop"), (bob, "phone")):
         take(person, pictures, f"room-{name}")
     _members(ada, pictures, "desktop")
@@ -31,6 +32,7 @@ def test_rooms_on_a_desktop_and_on_a_phone(chatter: Enter, accounts: Accounts, p
         person.excused.append(GATE_DOWN)
         person.context.set_offline(True)
         person.told("You are offline.")
+        expect(person.page.locator("#state")).to_have_text("Offline")
         take(person, pictures, f"offline-{name}")
         person.context.set_offline(False)
         expect(person.notice("You are offline.")).to_have_count(0)
@@ -95,4 +97,6 @@ def _unread(ada: Person, bob: Person, pictures: Path) -> None:
     ada.enter("Lobby")
     bob.say("Noon it is")
     expect(ada.listed(TITLE)).to_contain_text("1 unread", timeout=PATIENCE_MS)
+    expect(ada.members().locator('[data-user="page-bob"]')).to_be_visible(timeout=PATIENCE_MS)
+    expect(ada.page.get_by_role("button", name="Public rooms")).to_be_in_viewport(ratio=1)
     take(ada, pictures, "rooms-desktop")

@@ -8,7 +8,7 @@ import pytest
 
 from app.store import Store
 from tests import postgres
-from tests.contract.house import opened
+from tests.contract.house import furnish, opened
 from tests.contract.shelves import PostgresShelf, Shelf, SqliteShelf
 
 BACKENDS = ("sqlite", "postgresql")
@@ -50,3 +50,10 @@ async def store(url: str) -> AsyncIterator[Store]:
     """An open store."""
     async with opened(url) as store:
         yield store
+
+
+@pytest.fixture
+async def den(store: Store) -> Store:
+    """The store with the furnished private room."""
+    await furnish(store)
+    return store

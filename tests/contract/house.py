@@ -1,4 +1,4 @@
-"""The people, the room and the writes that the store's tests share."""
+"""The room, its furniture and the writes that the store's tests share."""
 
 from __future__ import annotations
 
@@ -14,27 +14,22 @@ from app.store import Store
 from app.store_database import kind_of
 from app.store_schema import metadata
 from app.verdict import Denied, ErrorCode
+from tests.contract.folk import (
+    ADMIN,
+    ANN,
+    BANNED,
+    INVITED,
+    MEMBER,
+    MODERATOR,
+    OTHER_MEMBER,
+    OWNER,
+    PEOPLE,
+    SECOND_OWNER,
+)
 
-ANN, BOB = UserName("ann"), UserName("bob")
 HOME = Address("192.0.2.1")
 ROOM = RoomId("den-1a2b3c")
 NOWHERE = RoomId("nowhere")
-
-OWNER, SECOND_OWNER, MODERATOR = UserName("olga"), UserName("otto"), UserName("mona")
-MEMBER, OTHER_MEMBER, INVITED, BANNED = UserName("mel"), UserName("tom"), UserName("ivy"), UserName("ben")
-OUTSIDER, NEWCOMER, ADMIN = UserName("gus"), UserName("nora"), UserName("root")
-PEOPLE = (OWNER, SECOND_OWNER, MODERATOR, MEMBER, OTHER_MEMBER, INVITED, BANNED, OUTSIDER, NEWCOMER)
-
-WHO = {
-    Role.OWNER: OWNER,
-    Role.MODERATOR: MODERATOR,
-    Role.MEMBER: MEMBER,
-    Role.INVITED: INVITED,
-    Role.GUEST: OUTSIDER,
-    Role.BANNED: BANNED,
-    Role.STRANGER: OUTSIDER,
-}
-"""Somebody of each role in the furnished room: a guest when it is public, else a stranger."""
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.model import Account, BanKind, UserName
 from app.store import Store
-from tests.contract.house import ANN, BOB, HOME, opened
+from tests.contract.folk import ANN, BOB
+from tests.contract.house import HOME, opened
 
 
 async def test_accounts_are_created_once(store: Store) -> None:

@@ -11,18 +11,10 @@ from app.model import DEFAULT_ROOM, EventKind, Stored
 from app.roles import Action, Role
 from app.store import Store
 from app.verdict import Denied, ErrorCode
+from tests.contract.folk import ADMIN, INVITED, MEMBER, MODERATOR, NEWCOMER, OTHER_MEMBER, OUTSIDER, OWNER, SECOND_OWNER
 from tests.contract.house import (
-    ADMIN,
-    INVITED,
-    MEMBER,
-    MODERATOR,
-    NEWCOMER,
     NOWHERE,
-    OTHER_MEMBER,
-    OUTSIDER,
-    OWNER,
     ROOM,
-    SECOND_OWNER,
     change,
     does,
     everything,
@@ -33,13 +25,6 @@ from tests.contract.house import (
     state_of,
     why,
 )
-
-
-@pytest.fixture
-async def den(store: Store) -> Store:
-    """The store with the furnished private room."""
-    await furnish(store)
-    return store
 
 
 async def test_an_invited_user_joins(den: Store) -> None:

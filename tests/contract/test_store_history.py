@@ -9,32 +9,8 @@ from app.model import DEFAULT_ROOM, EventKind
 from app.roles import Action
 from app.store import Store
 from app.verdict import ErrorCode
-from tests.contract.house import (
-    ADMIN,
-    MEMBER,
-    MODERATOR,
-    NOWHERE,
-    OTHER_MEMBER,
-    OWNER,
-    ROOM,
-    change,
-    does,
-    dump,
-    everything,
-    execute,
-    furnish,
-    passes,
-    post,
-    state_of,
-    why,
-)
-
-
-@pytest.fixture
-async def den(store: Store) -> Store:
-    """The store with the furnished private room."""
-    await furnish(store)
-    return store
+from tests.contract.folk import ADMIN, MEMBER, MODERATOR, OTHER_MEMBER, OWNER
+from tests.contract.house import NOWHERE, ROOM, change, does, dump, everything, execute, passes, post, state_of, why
 
 
 async def said(den: Store, text: str = "first") -> int:

@@ -10,17 +10,9 @@ from app.model import DEFAULT_ROOM, Post, Stored
 from app.roles import Action
 from app.store import Store, StoreDown
 from app.verdict import Denied, ErrorCode
+from tests.contract.folk import ADMIN, ANN, BANNED, BOB, INVITED, MEMBER, OTHER_MEMBER, OUTSIDER, OWNER
 from tests.contract.house import (
-    ADMIN,
-    ANN,
-    BANNED,
-    BOB,
-    INVITED,
-    MEMBER,
     NOWHERE,
-    OTHER_MEMBER,
-    OUTSIDER,
-    OWNER,
     ROOM,
     change,
     everything,

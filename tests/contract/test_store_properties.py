@@ -14,22 +14,8 @@ from hypothesis import strategies as st
 from app.model import Change, Event, EventKind, Post, Stored, UserName
 from app.roles import Action, Role
 from app.store import Store
-from tests.contract.house import (
-    ADMIN,
-    MEMBER,
-    MODERATOR,
-    OTHER_MEMBER,
-    OUTSIDER,
-    OWNER,
-    ROOM,
-    change,
-    dump,
-    everything,
-    execute,
-    furnish,
-    opened,
-    state_of,
-)
+from tests.contract.folk import ADMIN, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER
+from tests.contract.house import ROOM, change, dump, everything, execute, furnish, opened, state_of
 from tests.contract.shelves import Shelf
 
 DAY = 86_400.0

@@ -10,20 +10,8 @@ import pytest
 from app.model import DEFAULT_ROOM, Event
 from app.roles import Action
 from app.store import Store
-from tests.contract.house import (
-    ANN,
-    MEMBER,
-    OWNER,
-    ROOM,
-    change,
-    dump,
-    everything,
-    furnish,
-    opened,
-    passes,
-    post,
-    state_of,
-)
+from tests.contract.folk import ANN, MEMBER, OWNER
+from tests.contract.house import ROOM, change, dump, everything, furnish, opened, passes, post, state_of
 
 DAY = 86_400.0
 LONG = 1e9

@@ -12,7 +12,7 @@ from app.model import Change, Post, Stored, UserName
 from app.roles import TABLE, WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, outranks
 from app.store import Store
 from app.verdict import Denied, ErrorCode
-from tests.contract.house import (
+from tests.contract.folk import (
     ADMIN,
     BANNED,
     INVITED,
@@ -22,18 +22,10 @@ from tests.contract.house import (
     OTHER_MEMBER,
     OUTSIDER,
     OWNER,
-    ROOM,
     SECOND_OWNER,
     WHO,
-    change,
-    does,
-    furnish,
-    passes,
-    post,
-    refused,
-    role_of,
-    why,
 )
+from tests.contract.house import ROOM, change, does, furnish, passes, post, refused, role_of, why
 
 READS = (Action.SEE, Action.HISTORY, Action.READ, Action.MEMBERS, Action.TYPING, Action.AUDIT)
 """What the store's caller decides, by `entry`."""

@@ -11,7 +11,7 @@ from app.model import DEFAULT_ROOM, Entry, EventKind, Member, RoomId, RoomState,
 from app.roles import Action, Role
 from app.store import Store
 from app.verdict import Denied, ErrorCode
-from tests.contract.house import (
+from tests.contract.folk import (
     ADMIN,
     ANN,
     BANNED,
@@ -20,22 +20,13 @@ from tests.contract.house import (
     MEMBER,
     MODERATOR,
     NEWCOMER,
-    NOWHERE,
     OTHER_MEMBER,
     OUTSIDER,
     OWNER,
     PEOPLE,
-    ROOM,
     SECOND_OWNER,
-    change,
-    does,
-    everything,
-    furnish,
-    passes,
-    post,
-    role_of,
-    state_of,
 )
+from tests.contract.house import NOWHERE, ROOM, change, does, everything, furnish, passes, post, role_of, state_of
 
 
 async def shown(store: Store, user: UserName, public: bool = False) -> list[tuple[str, Role, int, int]]:

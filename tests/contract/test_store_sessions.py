@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.model import Address, BanKind, Session, SessionId, UserName
 from app.store import Standing, Store
-from tests.contract.house import ANN, BOB, HOME, opened
+from tests.contract.folk import ANN, BOB
+from tests.contract.house import HOME, opened
 
 
 def a_session(name: str, user: UserName = ANN, created_at: float = 100.0) -> Session:

@@ -12,18 +12,8 @@ from pathlib import Path
 from app.model import DEFAULT_ROOM, EventKind, Stored
 from app.roles import Action
 from app.store import Store
-from tests.contract.house import (
-    MEMBER,
-    OWNER,
-    ROOM,
-    change,
-    everything,
-    furnish,
-    opened,
-    passes,
-    post,
-    state_of,
-)
+from tests.contract.folk import MEMBER, OWNER
+from tests.contract.house import ROOM, change, everything, furnish, opened, passes, post, state_of
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,18 +12,8 @@ from typing import Any, NamedTuple
 
 from app.model import Change, Event, EventKind, Post, RoomId, UserName
 from app.roles import MEMBERS, Action, Role
-from tests.contract.house import (
-    ADMIN,
-    MEMBER,
-    NEWCOMER,
-    OTHER_MEMBER,
-    OWNER,
-    PEOPLE,
-    SECOND_OWNER,
-    WHO,
-    change,
-    passes,
-)
+from tests.contract.folk import ADMIN, MEMBER, NEWCOMER, OTHER_MEMBER, OWNER, PEOPLE, SECOND_OWNER, WHO
+from tests.contract.house import change, passes
 from tests.socket.server import Client, Server
 
 OUTCAST, SILENT = UserName("otis"), UserName("sid")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from app.roles import MEMBERS, TABLE, Action, Role, outranks
-from tests.contract.house import ADMIN, INVITED, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER, SECOND_OWNER, WHO
+from tests.contract.folk import ADMIN, INVITED, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER, SECOND_OWNER, WHO
 from tests.socket.cells import House
 from tests.socket.server import Server
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from app.roles import MEMBERS, TABLE, WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role
-from tests.contract.house import NEWCOMER, OTHER_MEMBER, OWNER
+from tests.contract.folk import NEWCOMER, OTHER_MEMBER, OWNER
 from tests.socket.cells import Cell, House, Kind, about, actor, verb
 from tests.socket.server import Client, Server
 

@@ -132,6 +132,28 @@ async def test_a_removal_in_a_replay_ends_the_room() -> None:
         assert await take(client, 1) == [Removed(room="lobby", reason="removed")]
 
 
+@pytest.mark.parametrize("change", ["kicked", "banned", "left", "declined"])
+@pytest.mark.parametrize("returned", [True, False], ids=["and the return after it", "and only the join tells of it"])
+async def test_the_own_removal_in_a_replay_is_history(change: str, returned: bool) -> None:
+    """Who was let in again has come back since: the room goes on, and ends by the next removal that is news."""
+    async with scripted() as script, script.client() as client:
+        (await entered(script, client)).cut()
+        peer = await script.peer()
+        await peer.join(recovered=True, newest=2)
+        about = {"type": "member", "room": "lobby", "user": "alice", "sender": "bob", "timestamp": 1.0}
+        await peer.send(offset=1, change=change, **about)
+        if returned:
+            await peer.send(offset=2, change="joined", **about)
+        else:
+            await peer.message(2)
+        await peer.message(3)
+        assert offsets(await take(client, 3)) == [1, 2, 3]
+        assert "lobby" in client.joined
+        await peer.send(offset=4, change=change, **about)
+        assert (await take(client, 2))[1] == Removed(room="lobby", reason=change)
+        assert not client.joined
+
+
 async def test_a_leave_passes_its_own_event_on_and_no_removal() -> None:
     """Whether the event comes before the ack or after it; the room is not joined again."""
     async with scripted() as script, script.client() as client:

@@ -94,6 +94,19 @@ async def test_who_is_writing_is_told_once_an_interval() -> None:
     assert await room.typing.get() == ["bob"]
 
 
+async def test_who_has_posted_is_not_writing() -> None:
+    """What was said of it before the post is not told after it; who goes on to write is told of again."""
+    room = Room()
+    notices = room.notices()
+    for user in (ANN, BOB):
+        notices.typing(DEFAULT_ROOM, user)
+    notices.posted(DEFAULT_ROOM, ANN)
+    assert await room.typing.get() == ["bob"]
+    notices.posted(DEFAULT_ROOM, ANN)
+    notices.typing(DEFAULT_ROOM, ANN)
+    assert await room.typing.get() == ["ann"]
+
+
 async def test_who_is_gone_is_not_writing() -> None:
     """Removed or not; nothing is told where nobody else is."""
     room = Room()
