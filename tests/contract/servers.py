@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from app.redis_link import RedisLink
@@ -42,6 +43,10 @@ class Server:
     def where(self) -> Where:
         """How the app reaches it, patiently: a test machine may be busy."""
         return Where(f"unix://{self.socket}", seconds=PATIENCE)
+
+    def within(self, seconds: float) -> Where:
+        """The same for who wants to see what happens when it does not answer in time."""
+        return replace(self.where, seconds=seconds)
 
     def start(self) -> None:
         """Run, empty, and answer."""
