@@ -19,6 +19,8 @@ from app.redis_link import RedisDown, RedisLink, Script
 _log = logging.getLogger("portcullis.limiter")
 
 _FORGIVEN_AFTER: Final = 86_400
+_HAIR: Final = 1e-6
+"""On top of a share, so that rounding refuses nothing that exactly fits."""
 _CARRIED: Final = 500
 """Buckets in one script, so that none holds up the server for long."""
 
@@ -188,4 +190,5 @@ class RedisLimiter:
 def _shared(charge: Charge, count: int) -> Rate:
     """This process's share: at least one, and what would fit a full bucket of all fits a full one of ours."""
     rate = charge.rate
-    return Rate(rate.per_second / count, max(1.0, math.floor(rate.burst / count), min(charge.cost, rate.burst)))
+    burst = max(1.0, math.floor(rate.burst / count), min(charge.cost, rate.burst))
+    return Rate(rate.per_second / count, burst + _HAIR)

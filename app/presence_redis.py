@@ -160,15 +160,17 @@ class RedisPresence:
         Leases that Redis has lost, or let end during an outage, are put back.
         """
         now = self._clock()
-        for connection in connections:
-            if connection in self._leases:
-                self._leases[connection].seen = now
+        live = [connection for connection in connections if connection in self._leases]
+        for connection in live:
+            self._leases[connection].seen = now
         self._forget(now)
         try:
-            complete = await self._beat()
-            after = now - _RENEWED_AFTER * self._seconds / LEASE_SECONDS if complete else now
-            due = [connection for connection in self._leases if self._leases[connection].renewed <= after]
-            await self._put_back(due, now)
+            if await self._beat():
+                before = now - _RENEWED_AFTER * self._seconds / LEASE_SECONDS
+                left = [one for one in live if one in self._leases]  # some were released meanwhile
+                await self._put_back([one for one in left if self._leases[one].renewed <= before], now)
+            else:
+                await self._put_back(list(self._leases), now)
         except RedisDown:
             return
 
