@@ -35,10 +35,10 @@ _HARMLESS: Final = ("NOSCRIPT", "ERR", "WRONGTYPE")
 """Errors of one command. Any other (LOADING, READONLY, OOM, NOPERM, MISCONF ...) says that the server cannot serve."""
 
 COMMANDS: Final = (
-    "+hello +auth +ping +evalsha +script|load +publish +subscribe "
+    "+ping +publish +subscribe +evalsha +script|load "
     "+time +get +mget +set +del +exists +pexpire +zadd +zcount +zrange +zrem +zremrangebyscore +zscore"
 )
-"""All that the chat sends, and all that its scripts call: what its ACL user has to be allowed, and nothing else."""
+"""All that the chat sends, and all that its scripts call: what its ACL user may do, and nothing else."""
 
 Word = str | bytes | int | float
 Pushed = Callable[[list[Any]], None]
@@ -87,6 +87,11 @@ class Server:
         context = ssl.create_default_context(cafile=self.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def acl(prefix: str) -> str:
+    """The rules of the chat's user, but for its password, as `ACL SETUSER` and an ACL file write them."""
+    return f"on resetkeys ~{prefix}:* resetchannels &{prefix}:* -@all {COMMANDS}"
 
 
 @dataclass(frozen=True, slots=True)
