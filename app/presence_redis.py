@@ -7,10 +7,10 @@ time at which it ends; what has ended is never counted. What Redis lost, the pro
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
 from app.model import Address, ConnectionId, RoomId, UserName
@@ -44,10 +44,14 @@ local function lost() return not lives() or redis.call('EXISTS', KEYS[2]) == 1 e
 
 local function count(key) return redis.call('ZCOUNT', key, string.format('(%.17g', now), '+inf') end
 
-local function keep(key, member)
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.17g', now))
+local function renew(key, member)
     redis.call('ZADD', key, string.format('%.17g', ends), member)
     redis.call('PEXPIRE', key, math.ceil(ARGV[2] * 1000))
+end
+
+local function keep(key, member)
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('%.17g', now))
+    renew(key, member)
 end
 """
 _ACQUIRE: Final = Script.of(
@@ -89,7 +93,7 @@ _RENEW: Final = Script.of(
     _LEASES,
     """
 -- KEYS[3..]: a set each, ARGV[3..]: the member to keep there.
-for i = 3, #KEYS do keep(KEYS[i], ARGV[i]) end
+for i = 3, #KEYS do renew(KEYS[i], ARGV[i]) end
 """,
 )
 _ONLINE: Final = Script.of(
@@ -165,12 +169,10 @@ class RedisPresence:
             self._leases[connection].seen = now
         self._forget(now)
         try:
-            if await self._beat():
-                before = now - _RENEWED_AFTER * self._seconds / LEASE_SECONDS
-                left = [one for one in live if one in self._leases]  # some were released meanwhile
-                await self._put_back([one for one in left if self._leases[one].renewed <= before], now)
-            else:
-                await self._put_back(list(self._leases), now)
+            if not await self._beat():
+                for lease in self._leases.values():
+                    lease.renewed = -math.inf
+            await self._put_back(self._due(now), now)
         except RedisDown:
             return
 
@@ -235,18 +237,25 @@ class RedisPresence:
         self._known, self.processes = True, count
         return bool(lived)
 
+    def _due(self, now: float) -> list[ConnectionId]:
+        """Those of live connections that are old enough, and all that are lost."""
+        before = now - _RENEWED_AFTER * self._seconds / LEASE_SECONDS
+        return [
+            one
+            for one, lease in self._leases.items()
+            if lease.renewed == -math.inf or (lease.seen == now and lease.renewed <= before)
+        ]
+
     async def _put_back(self, due: Sequence[ConnectionId], now: float) -> None:
-        """Set them all to end in 30 s, whether they are there or not; all scripts leave before any is answered."""
-        waiting = []
-        left = iter(due)
-        while some := list(islice(left, _AT_ONCE)):
-            members = [pair for connection in some for pair in self._members(connection, self._leases[connection])]
+        """Set them all to end in 30 s, whether they are there or not; step by step, so that limits need not wait."""
+        for start in range(0, len(due), _AT_ONCE):
+            some = [one for one in due[start : start + _AT_ONCE] if one in self._leases]
+            members = [pair for one in some for pair in self._members(one, self._leases[one])]
             keys, words = [key for key, _ in members], [member for _, member in members]
-            waiting.append(self._link.run(_RENEW, self._keys(*keys), [self._process, self._seconds, *words]))
-        await asyncio.gather(*waiting)
-        for connection in due:
-            if connection in self._leases:
-                self._leases[connection].renewed = now
+            await self._link.run(_RENEW, self._keys(*keys), [self._process, self._seconds, *words])
+            for one in some:
+                if one in self._leases:
+                    self._leases[one].renewed = now
 
     def _forget(self, now: float) -> None:
         """Those that were acquired for a handshake that never came to be, and have ended."""

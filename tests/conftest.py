@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 
+from stack import valkey
+from stack.problem import Problem
 from tests import canary
 from tests.clients import end_clients
 from tests.patience import THOROUGH
@@ -15,6 +19,22 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+
+
+def pytest_report_header() -> list[str]:
+    """Which servers the contracts are held against."""
+    asked = [words for words in (["redis-server"], _valkey()) if words and shutil.which(words[0])]
+    return [
+        subprocess.run([*words, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+        for words in asked
+    ]
+
+
+def _valkey() -> list[str]:
+    try:
+        return valkey.server()
+    except Problem:  # the tests that need it say so
+        return []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

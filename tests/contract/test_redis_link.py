@@ -7,10 +7,11 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from app.redis_link import RedisDown, RedisLink, Script, Server, connect
 from app.settings import SettingsError
@@ -208,6 +209,28 @@ async def test_tls_trusts_the_named_authority_and_name_only(kind: str, tmp_path:
             await connect(there)
         with pytest.raises(RedisDown):
             await connect(Server(f"redis://127.0.0.1:{port}", seconds=1.0))
+
+
+STORIES = (
+    test_a_server_that_stands_still_is_waited_for_once,
+    test_a_killed_server_is_found_again_with_nothing_in_it,
+    test_who_starts_before_the_server_does_not_wait_for_it,
+    test_a_server_that_cannot_serve_counts_as_down,
+)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: str(story.__name__))
+def test_the_event_loop_that_serves_is_no_other(
+    server: servers.Server, story: Callable[[servers.Server], Coroutine[None, None, None]]
+) -> None:
+    """uvloop's transports differ from asyncio's, above all in how they fail."""
+    uvloop.run(story(server))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_tls_is_no_other(kind: str, tmp_path: Path) -> None:
+    """uvloop has one of its own."""
+    uvloop.run(test_tls_trusts_the_named_authority_and_name_only(kind, tmp_path))
 
 
 @pytest.mark.parametrize("words", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"%0\r\n+PONG\r\n+more\r\n"])
