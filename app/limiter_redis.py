@@ -14,7 +14,8 @@ from typing import Final
 
 from app.limiter import Charge, Rate, Throttle
 from app.limiter_memory import MemoryLimiter
-from app.redis_link import RedisDown, RedisLink, Script
+from app.redis_link import RedisLink, Script
+from app.redis_pipe import RedisDown
 
 _log = logging.getLogger("portcullis.limiter")
 

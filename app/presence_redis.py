@@ -15,7 +15,8 @@ from typing import Final
 
 from app.model import Address, ConnectionId, RoomId, UserName
 from app.presence import Caps
-from app.redis_link import RedisDown, RedisLink, Script, Word
+from app.redis_link import RedisLink, Script
+from app.redis_pipe import RedisDown, Word
 from app.verdict import Reason
 
 LEASE_SECONDS: Final = 30.0

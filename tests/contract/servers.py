@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.redis_link import RedisLink
-from app.redis_link import Server as Where
+from app.redis_pipe import Server as Where
 from stack import valkey
 from tests.patience import PATIENCE, until
 

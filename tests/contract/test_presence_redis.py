@@ -10,7 +10,8 @@ import pytest
 from app.model import Address, ConnectionId, RoomId, UserName
 from app.presence import Caps
 from app.presence_redis import RedisPresence
-from app.redis_link import RedisDown, RedisLink
+from app.redis_link import RedisLink
+from app.redis_pipe import RedisDown
 from app.verdict import Reason
 from tests.contract.servers import KINDS, Server, linked, running, until_true
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from app.redis_link import RedisDown, RedisLink, Script, Server, connect
+from app.redis_link import RedisLink, Script
+from app.redis_pipe import RedisDown, Server, connect
 from app.settings import SettingsError
 from app.store import StoreDown
 from tests.contract import servers

@@ -20,7 +20,7 @@ LAYERS = (
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_schema", "store_seats", "store_sessions", "store_turns"}
-    | {"migrations", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
+    | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
     | {"live_room", "rooms", "repair", "entrance", "handshake", "chat"},
@@ -39,7 +39,7 @@ HOMES = {
     "cryptography": {"keys"},
     "fastapi": {"routes", "main"},
     "gunicorn": {"worker", "gunicorn_conf"},
-    "hiredis": {"redis_link"},
+    "hiredis": {"redis_pipe"},
     "jwt": {"keys", "tokens", "issuers"},
     "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics"},
