@@ -47,9 +47,17 @@ class LiveRoom:
         self.recent: deque[Event] = deque(maxlen=_RECENT)
         self.repairing: asyncio.Task[None] | None = None
         self._usual = rate
-        self.rate = rate
-        self.slow: Rate | None = None
-        self._configure(state.posts_per_second, state.slow_seconds)
+        self._posts_per_second = state.posts_per_second
+        self._slow_seconds = state.slow_seconds
+
+    @property
+    def rate(self) -> Rate:
+        """How fast everybody together may post."""
+        return own_rate(self._posts_per_second, self._usual)
+
+    def slow(self, user: UserName) -> Rate | None:
+        """How fast that user may, where slow mode is on for them."""
+        return slow_rate(self._slow_seconds, self.users[user].role)
 
     def __len__(self) -> int:
         return sum(len(members) for members in self.members.values())
@@ -117,8 +125,8 @@ class LiveRoom:
         facts = event.facts or {}
         if event.kind is EventKind.ROOM:
             self.archived = {"archived": True, "unarchived": False}.get(facts["change"], self.archived)
-            if facts["change"] == "configured":
-                self._reconfigure(facts.get("posts_per_second"), facts.get("slow_seconds"))
+            self._posts_per_second = facts.get("posts_per_second", self._posts_per_second)
+            self._slow_seconds = facts.get("slow_seconds", self._slow_seconds)
             return
         member = self.users.get(facts["user"])
         if member is not None:
@@ -128,17 +136,15 @@ class LiveRoom:
                 muted = facts["change"] == "muted"
                 member.muted_until = facts.get("until", float("inf")) if muted else 0.0
 
-    def _reconfigure(self, posts_per_second: float | None, slow_seconds: float | None) -> None:
-        kept_slow = 0.0 if self.slow is None else 1.0 / self.slow.per_second
-        kept_rate = None if self.rate is self._usual else self.rate.per_second
-        self._configure(
-            kept_rate if posts_per_second is None else posts_per_second or None,
-            kept_slow if slow_seconds is None else slow_seconds,
-        )
 
-    def _configure(self, posts_per_second: float | None, slow_seconds: float) -> None:
-        self.rate = self._usual if not posts_per_second else Rate(posts_per_second, max(1.0, posts_per_second))
-        self.slow = Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 else None
+def own_rate(posts_per_second: float | None, usual: Rate) -> Rate:
+    """The rate that a room's owner has set, the server's own where none is."""
+    return Rate(posts_per_second, max(1.0, posts_per_second)) if posts_per_second else usual
+
+
+def slow_rate(slow_seconds: float, role: Role) -> Rate | None:
+    """One post in so many seconds, for members; owners and moderators post as they like."""
+    return Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 and role is Role.MEMBER else None
 
 
 def in_runs(events: Iterable[Event]) -> list[list[Event]]:

@@ -43,6 +43,9 @@ class Repair:
         try:
             while self._hub.rooms.get(room.id) is room and await self._page(room):
                 pass
+        except Exception:  # a bug must not leave a room that waits for its next event for ever
+            _log.error("repair_failed", extra={"room": room.id}, exc_info=True)
+            self._give_up(room)
         finally:
             room.repairing = None
 
@@ -57,13 +60,14 @@ class Repair:
             return True
         missing = [event for event in events if event.offset > room.offset]
         if (missing[0].offset != room.offset + 1) if missing else (room.offset < heard):
+            # Retention was quicker.
             self._give_up(room)
             return False
         self._hub.deliver(missing)
         return room.offset < room.heard
 
     def _give_up(self, room: LiveRoom) -> None:
-        """Retention was quicker: everybody has to join anew, and learns that events are missing."""
+        """Everybody has to join anew, and learns whether events are missing."""
         _log.error("room_not_repaired", extra={"room": room.id})
         self._hub.rooms.pop(room.id, None)
         for members in room.members.values():

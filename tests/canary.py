@@ -34,7 +34,9 @@ SHORTEST, LONGEST = 10, 40
 many characters of a longer one are looked for.
 """
 _COOKIE = re.compile(r"set-cookie: *[^=]+=([^;\s]+)", re.IGNORECASE)
+_REGULAR = re.compile(r"[][.{}()\\*+?^$|]")
 _words = {PASSWORD}
+_values: set[str] = set()
 _shown: list[Path] = []
 
 
@@ -46,8 +48,10 @@ def word(kind: str) -> str:
 def remember(secret: str) -> None:
     """Look for it from now on, in each of the ways in which it could be written."""
     start = secret[:LONGEST]
-    forms = (start, json.dumps(start)[1:-1], quote(start)) if len(start) >= SHORTEST else (json.dumps(start),)
-    _words.update(form for form in forms if form.isprintable() and len(form) > len('""') + 2)
+    if len(start) >= SHORTEST:
+        _words.update(form for form in (start, json.dumps(start)[1:-1], quote(start)) if form.isprintable())
+    elif len(start) > 2 and (value := json.dumps(start)).isprintable():
+        _values.add(_REGULAR.sub(r"\\\g<0>", value) + "([^:]|$)")  # with a colon behind it, it is a field's name
 
 
 def show(text: str | bytes) -> None:
@@ -66,8 +70,9 @@ def answered(status: int, headers: str, body: bytes) -> None:
 
 def search(folder: Path) -> None:
     """Fail with the file and the line of every secret that was written below the folder."""
-    found = _grep(folder, "-E", SHAPES) + _grep(folder, "-F", "\n".join(sorted(_words)))
-    assert not found, "\n".join(["secrets were written down:", *found[:20]])
+    found = _grep(folder, "-E", "\n".join([SHAPES, *sorted(_values)])) + _grep(folder, "-F", "\n".join(sorted(_words)))
+    hint = "secrets were written down (a test's text that is a word of the server's own needs other words):"
+    assert not found, "\n".join([hint, *found[:20]])
 
 
 def _grep(folder: Path, how: str, patterns: str) -> list[str]:

@@ -7,7 +7,7 @@ import { closing, refusal } from './words.js';
 const WORDS = { connecting: 'Connecting', joined: 'Connected', waiting: 'Reconnecting', stopped: 'Disconnected' };
 const SOON_SECONDS = 90;
 const QUIET_MS = 400; // most reconnects are over by then, and a banner that flashes helps nobody
-const SLOW_MS = 2000; // an attempt that takes longer is worth a word
+const SLOW_MS = 1000; // an attempt that takes longer is worth a word
 
 /** The state in the header and the banner above the messages. `hooks`: reconnect(). */
 export class Link {
@@ -101,7 +101,7 @@ export class Link {
 
   #network() {
     if (navigator.onLine) this.#offline.clear();
-    else this.#offline.show({ text: 'You are offline. Your draft is kept.', tone: 'warn' });
+    else this.#offline.show({ text: 'You are offline. What you write is sent when you are back.', tone: 'warn' });
   }
 
   #say(state) {

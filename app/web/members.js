@@ -63,7 +63,7 @@ export class Members {
   /** The list or one's own role may be different now. */
   changed() {
     clearTimeout(this.#due);
-    if (this.#drawer?.visible) this.#due = setTimeout(() => this.#load(), RELOAD_MS);
+    if (this.#drawer?.visible) this.#due = setTimeout(() => this.#load(), this.#rows.length ? RELOAD_MS : 0);
   }
 
   /** A `presence` frame: the dots change at once. */

@@ -21,7 +21,9 @@ export class Rooms {
     const fresh = new Map(rows.map((row) => [row.room, { ...row }]));
     for (const row of fresh.values()) {
       const known = this.#list.get(row.room);
-      if (known && known.offset > row.offset) Object.assign(row, { unread: known.unread, offset: known.offset });
+      // the server writes marks down a moment later, and events may have come since it looked
+      const isNewer = known && (known.offset > row.offset || known.read > row.read);
+      if (isNewer) Object.assign(row, { unread: known.unread, offset: Math.max(known.offset, row.offset), read: known.read });
     }
     this.#list = fresh;
     for (const id of this.#windows.keys()) if (!isMember(fresh.get(id)?.role)) this.#windows.delete(id);

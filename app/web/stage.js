@@ -1,12 +1,11 @@
 // The room on the screen: its head, its messages, and what is written into it.
 
 import { Composer } from './composer.js';
+import { corrections } from './corrections.js';
 import { momentIn } from './countdown.js';
-import { ask } from './dialog.js';
 import { byId, setText } from './element.js';
 import { Members } from './members.js';
 import { openMenu } from './menu.js';
-import { why } from './moderation.js';
 import { Notice } from './notice.js';
 import { may } from './roles.js';
 import { Standing } from './standing.js';
@@ -223,33 +222,7 @@ export class Stage {
 
   #actions(row) {
     const listing = this.#listing;
-    if (!listing || row.kind !== 'message' || row.offset === null || row.deleted) return [];
-    const allows = (action) => may(listing.role, action, listing.archived);
-    const silent = listing.muted_until !== undefined;
-    return [
-      ...(row.own && allows('edit') && !silent ? [{ label: 'Edit …', run: () => this.#edit(row) }] : []),
-      ...(allows(row.own ? 'delete' : 'delete_any') ? [{ label: 'Delete …', run: () => this.#delete(row), danger: true }] : []),
-    ];
-  }
-
-  #edit(row) {
-    ask({
-      title: 'Edit your text',
-      fields: [{ name: 'message', label: 'New text', kind: 'lines', value: row.text }],
-      submit: 'Save',
-      run: ({ message }) => message === row.text || this.#change('edit', { target: row.offset, message }, true),
-    });
-  }
-
-  #delete(row) {
-    ask({
-      title: row.own ? 'Delete this text of yours?' : `Delete this text of ${row.sender}?`,
-      hint: row.text.length > 120 ? `${row.text.slice(0, 120)} …` : row.text,
-      fields: row.own ? [] : [why()],
-      submit: 'Delete',
-      danger: true,
-      run: ({ reason }) => this.#change('delete', { target: row.offset, ...(reason && { reason }) }, true),
-    });
+    return listing ? corrections({ row, listing, change: (...given) => this.#change(...given) }) : [];
   }
 }
 

@@ -16,9 +16,9 @@ from app.model import BanKind, UserName
 from app.protocol import Invalid
 from app.verdict import Reason
 from tests.patience import until
+from tests.socket.forger import Forger
 from tests.socket.raw import BINARY, CLOSE, TEXT, Raw
 from tests.socket.server import Client, Refused, Server, conforms, new_address, new_name, running
-from tests.socket.test_credentials import Forger
 
 SETTINGS = {
     "connections_per_node": "25",

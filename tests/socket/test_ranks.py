@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 from typing import Any, Final
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from app.roles import MEMBERS, TABLE, Action, Role, outranks
 from tests.contract.house import ADMIN, INVITED, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER, SECOND_OWNER, WHO
 from tests.socket.cells import House
-from tests.socket.server import Client, Server
+from tests.socket.server import Server
 
 ACTORS: Final = {Role.OWNER: SECOND_OWNER, Role.MODERATOR: MEMBER}
 """In a crowded room, where the member of the house is a second moderator."""
@@ -76,7 +75,7 @@ async def test_nobody_acts_on_their_own_rank_or_above(
         if way == "http":
             answer = house.http(ACTORS[role], room, action, user=user, **about)
         else:
-            answer = await asked(client, type=action, room=room, user=user, **about)
+            answer = await client.ask(type=action, room=room, user=user, **about)
         expected = verdict(role, action, other)
         assert answer.get("code") == expected, (other, answer)
         newest = house.newest(room)
@@ -113,14 +112,14 @@ async def test_an_administrator_owns_public_rooms_and_sees_no_private_one(house:
     for action in (Action.SEE, Action.HISTORY, Action.AUDIT, Action.MEMBERS, Action.ARCHIVE):
         assert house.http(ADMIN, room, action)["code"] == "room_unknown"
     client = await house.connect(ADMIN)
-    assert (await asked(client, type="join", room=room))["code"] == "room_unknown"
+    assert (await client.ask(type="join", room=room))["code"] == "room_unknown"
     assert house.http(OWNER, room, Action.CONFIGURE, public=True)["code"] is None
     assert house.http(ADMIN, room, Action.SEE)["role"] == "owner"
     assert house.http(ADMIN, room, Action.RENAME, title="Open")["code"] is None
     assert house.http(ADMIN, room, Action.KICK, user=MODERATOR)["code"] is None
     assert house.http(ADMIN, room, Action.BAN, user=OWNER)["code"] == "forbidden"
     assert house.http(MEMBER, room, Action.KICK, user=ADMIN)["code"] == "member_unknown"
-    assert (await asked(client, type="join", room=room))["role"] == "owner"
+    assert (await client.ask(type="join", room=room))["role"] == "owner"
 
 
 async def test_what_turns_private_is_lost_to_administrators_who_are_no_members(house: House) -> None:
@@ -157,8 +156,8 @@ async def test_the_room_that_everybody_is_in(house: House) -> None:
     assert house.http(OUTSIDER, lobby, Action.RENAME, title="Mine")["code"] == "forbidden"
     assert house.http(OUTSIDER, lobby, Action.JOIN)["code"] == "unchanged"
     await client.join()
-    assert (await asked(client, type="leave", room=lobby))["type"] == "ack"
-    assert (await asked(client, type="leave", room=lobby))["code"] == "not_joined"
+    assert (await client.ask(type="leave", room=lobby))["type"] == "ack"
+    assert (await client.ask(type="leave", room=lobby))["code"] == "not_joined"
     await client.join()
     assert house.http(ADMIN, lobby, Action.KICK, user=OUTSIDER)["code"] is None
     assert (await client.until(type="member"))["change"] == "kicked"
@@ -167,7 +166,7 @@ async def test_the_room_that_everybody_is_in(house: House) -> None:
     assert (await client.post("back"))["type"] == "ack"
     assert house.http(ADMIN, lobby, Action.BAN, user=OUTSIDER)["code"] is None
     assert house.http(OUTSIDER, lobby, Action.HISTORY)["code"] == "banned"
-    assert (await asked(client, type="join", room=lobby))["code"] == "banned"
+    assert (await client.ask(type="join", room=lobby))["code"] == "banned"
     assert house.http(ADMIN, lobby, Action.UNBAN, user=OUTSIDER)["code"] is None
     assert (await client.join())["role"] == "member"
 
@@ -178,12 +177,5 @@ async def test_an_administrator_live_in_a_public_room_can_leave_it(house: House)
     house.http(OWNER, room, Action.CONFIGURE, public=True)
     client = await house.connect(ADMIN)
     await client.join(room)
-    assert (await asked(client, type="leave", room=room))["type"] == "ack"
+    assert (await client.ask(type="leave", room=room))["type"] == "ack"
     assert (await client.post("gone?", room))["code"] == "not_joined"
-
-
-async def asked(client: Client, **fields: Any) -> dict[str, Any]:
-    """The frame that answers this one."""
-    client_id = secrets.token_hex(4)
-    await client.send(**fields, id=client_id)
-    return await client.until(id=client_id)

@@ -93,10 +93,10 @@ async def test_posts_of_a_room_keep_their_order_over_a_throttle() -> None:
     """The second is not sent before the first is acked."""
     async with scripted() as script, script.client() as client:
         peer, room = await lobby(script, client)
-        posting = [asyncio.create_task(room.post(text)) for text in ("first", "second")]
-        await peer.refuse(await peer.expect(type="post", message="first"), "rate_limited", retry_after=0.05)
-        await peer.ack(await peer.expect(type="post", message="first"), 1)
-        await peer.ack(await peer.expect(type="post", message="second"), 2)
+        posting = [asyncio.create_task(room.post(text)) for text in ("one of two", "two of two")]
+        await peer.refuse(await peer.expect(type="post", message="one of two"), "rate_limited", retry_after=0.05)
+        await peer.ack(await peer.expect(type="post", message="one of two"), 1)
+        await peer.ack(await peer.expect(type="post", message="two of two"), 2)
         assert await asyncio.gather(*posting) == [1, 2]
 
 

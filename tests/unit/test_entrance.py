@@ -1,4 +1,4 @@
-"""A resume is whole or none: whatever the history, the offset, the retention and whoever posts meanwhile."""
+"""Coming into a room, one situation at a time; test_entrance_stories.py makes up others."""
 
 from __future__ import annotations
 
@@ -7,26 +7,21 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app import fields
 from app.backends import Backends, build, opened
 from app.connection import Connection
+from app.entrance import RECOVERIES
 from app.keys import create_key
 from app.model import DEFAULT_ROOM, Change, Event, Post, Stored, UserName
 from app.roles import Action
 from app.settings import Settings
-from app.store import Store
+from app.store import Store, StoreDown
 from app.verbs import Join
 from app.verdict import Denied, ErrorCode
-from tests.patience import THOROUGH
 from tests.unit.live import PaperWire, connection
 
 ANN, BOB, ROOT = UserName("ann"), UserName("bob"), UserName("root")
@@ -95,104 +90,6 @@ async def wrote(backends: Backends, *writes: Post | Change) -> list[Event]:
     """The events that these made, stored and delivered."""
     answers = [await backends.rooms.write(write) for write in writes]
     return [answer.event for answer in answers if isinstance(answer, Stored)]
-
-
-@dataclass
-class Story:
-    """What happens in a room before, and while, somebody comes back."""
-
-    before: list[str]
-    during: list[str]
-    after: int
-    other_epoch: bool
-    kept: int
-    sweeps: int
-    pauses: list[int] = field(default_factory=list)
-
-
-ACTS = st.sampled_from(["post", "post", "post", "edit", "delete", "mute", "sweep"])
-STORIES = st.builds(
-    Story,
-    before=st.lists(ACTS, max_size=30),
-    during=st.lists(ACTS, max_size=12),
-    after=st.integers(0, 40),
-    other_epoch=st.sampled_from([False, False, False, True]),
-    kept=st.integers(1, 40),
-    sweeps=st.integers(0, 3),
-    pauses=st.lists(st.integers(0, 6), max_size=6),
-)
-
-
-async def act(backends: Backends, what: str, kept: int) -> None:
-    """One step of a story."""
-    state = await backends.store.room(DEFAULT_ROOM)
-    assert state is not None
-    if what == "sweep":
-        await backends.store.retain(time.time(), 3600.0, kept)
-    elif what == "post":
-        await wrote(backends, Post(DEFAULT_ROOM, ANN, f"text {state.offset}", f"id{state.offset}"))
-    elif what == "mute":
-        muted = await backends.store.entry(DEFAULT_ROOM, UserName("ann"))
-        assert muted is not None
-        action = Action.UNMUTE if muted.muted_until else Action.MUTE
-        await wrote(backends, Change(DEFAULT_ROOM, ROOT, action, user=ANN))
-    else:
-        action = Action.EDIT if what == "edit" else Action.DELETE
-        await wrote(backends, Change(DEFAULT_ROOM, ANN, action, target=max(1, state.offset // 2), message="edited"))
-
-
-@hypothesis.settings(max_examples=400 if THOROUGH else 60, deadline=None)
-@given(STORIES)
-def test_a_resume_is_whole_or_none(story: Story) -> None:
-    """Recovered exactly when the epoch is the same and nothing above `after` is gone; then every offset above it comes,
-    once and in order, as the store has it; otherwise nothing from before, and every one from then on."""
-    asyncio.run(_come_back(story))
-
-
-async def _come_back(story: Story) -> None:
-    async with chat() as backends:
-        for what in story.before:
-            await act(backends, what, story.kept)
-        state = await backends.store.room(DEFAULT_ROOM)
-        assert state is not None
-        wire = SlowWire(story.pauses)
-        bob = live(backends, wire)
-
-        async def meanwhile() -> None:
-            for what in story.during:
-                await act(backends, what, story.kept)
-
-        epoch = "another" if story.other_epoch else state.epoch
-        busy = asyncio.create_task(meanwhile())
-        denied = await backends.chat.entrance.enter(bob, join(story.after, epoch))
-        await busy
-        assert denied is None
-        await _is_whole(backends, wire, story)
-
-
-async def _is_whole(backends: Backends, wire: PaperWire, story: Story) -> None:
-    frames = wire.take()
-    joined, *rest = [frame for frame in frames if frame["type"] not in ("presence", "membership")]
-    assert joined["type"] == "joined"
-    state = await backends.store.room(DEFAULT_ROOM)
-    assert state is not None
-    if joined["recovered"]:
-        assert joined["offset"] == story.after and not story.other_epoch
-    else:
-        assert joined["offset"] == joined["newest"]
-        assert story.other_epoch or story.after > joined["newest"] or story.after < state.floor
-    offsets = [frame["offset"] for frame in rest]
-    assert offsets == list(range(joined["offset"] + 1, joined["offset"] + 1 + len(offsets)))
-    if wire.closed:
-        assert wire.closed == [(4000, "slow_consumer")]
-        return
-    assert joined["offset"] + len(offsets) == state.offset, "up to the end"
-    stored = {event.offset: event for event in await backends.store.events(DEFAULT_ROOM, 0, 1000)}
-    for frame in rest:
-        event = stored.get(frame["offset"])
-        # An edit or a deletion that came after the frame was written is told by its own event.
-        if event is not None and event.facts is None and event.message:
-            assert frame == fields.event(event)
 
 
 async def test_a_long_replay_in_a_busy_room_ends_and_misses_nothing() -> None:
@@ -283,8 +180,10 @@ async def test_a_removal_ends_a_replay_below_it() -> None:
         [ban] = await wrote(backends, Change(DEFAULT_ROOM, ROOT, Action.BAN, user=BOB))
         await wrote(backends, Post(DEFAULT_ROOM, ANN, "about bob"))
         wire.let.set()
-        assert await entering == Denied(ErrorCode.REMOVED)
-        offsets = [frame["offset"] for frame in wire.take() if frame["type"] == "message"]
+        assert await entering is None, "`joined` was the answer"
+        *frames, last = wire.take()
+        assert (last["type"], last["code"], last["room"], last.get("id")) == ("error", "removed", DEFAULT_ROOM, None)
+        offsets = [frame["offset"] for frame in frames if frame["type"] == "message"]
         assert offsets == list(range(1, len(offsets) + 1)) and len(offsets) < ban.offset
         assert not bob.rooms
 
@@ -330,3 +229,116 @@ async def test_joining_again_replays_nothing(again: int) -> None:
             *[("joined", 1)] * again,
             ("message", 2),
         ]
+
+
+async def test_who_is_in_twice_leaves_twice() -> None:
+    """However often each connection joined; the room goes with the last one, and so does its place."""
+    async with chat(connections_per_room=2) as backends:
+        one, two = live(backends, SlowWire()), live(backends, SlowWire())
+        for each in (one, two):
+            await backends.presence.acquire(each.id, each.identity.user, each.address.limited)
+        for each in (one, one, two, one):
+            assert await backends.chat.entrance.enter(each, join()) is None
+        room = backends.hub.rooms[DEFAULT_ROOM]
+        assert (len(room), room.users[BOB].connections) == (2, 2)
+        await backends.chat.goodbye(one, said_so=True)
+        assert room.users[BOB].connections == 1
+        await backends.chat.goodbye(two, said_so=True)
+        assert not backends.hub.rooms and not await backends.presence.online(DEFAULT_ROOM)
+
+
+async def test_a_second_connection_catches_up_beside_the_first() -> None:
+    """The one that is in gets what comes at once; the other one gets it behind its replay; a removal ends both."""
+    async with chat() as backends:
+        epoch = (await backends.store.room(DEFAULT_ROOM)).epoch  # type: ignore[union-attr]
+        await backends.store.append([Post(DEFAULT_ROOM, ANN, f"m{number}") for number in range(LONG)])
+        first, held = SlowWire(), HeldWire()
+        one, two = live(backends, first), live(backends, held)
+        await backends.chat.entrance.enter(one, join())
+        entering = asyncio.create_task(backends.chat.entrance.enter(two, join(0, epoch)))
+        await held.reached.wait()
+        await wrote(backends, Post(DEFAULT_ROOM, ANN, "now"))
+        assert first.take()[-1]["offset"] == LONG + 1
+        held.let.set()
+        assert await entering is None
+        offsets = [frame["offset"] for frame in held.take() if frame["type"] == "message"]
+        assert offsets == list(range(1, LONG + 2))
+        await wrote(backends, Change(DEFAULT_ROOM, ROOT, Action.KICK, user=BOB), Post(DEFAULT_ROOM, ANN, "gone"))
+        for wire in (first, held):
+            assert [frame.get("change") for frame in wire.take()] == ["kicked", "kicked"]
+        assert not one.rooms and not two.rooms and not backends.hub.rooms
+
+
+async def test_a_room_may_be_forgotten_while_somebody_comes_in() -> None:
+    """The last one leaves in the middle of another's replay, which goes on in the room as it opens anew."""
+    async with chat() as backends:
+        epoch = (await backends.store.room(DEFAULT_ROOM)).epoch  # type: ignore[union-attr]
+        await backends.store.append([Post(DEFAULT_ROOM, ANN, f"m{number}") for number in range(LONG)])
+        last, held = live(backends, SlowWire(), "ann"), HeldWire()
+        bob = live(backends, held)
+        await backends.chat.entrance.enter(last, join())
+        entering = asyncio.create_task(backends.chat.entrance.enter(bob, join(0, epoch)))
+        await held.reached.wait()
+        await backends.chat.goodbye(last, said_so=True)
+        assert not backends.hub.rooms
+        await wrote(backends, Post(DEFAULT_ROOM, ANN, "nobody hears"))
+        held.let.set()
+        assert await entering is None
+        await wrote(backends, Post(DEFAULT_ROOM, ANN, "bob hears"))
+        offsets = [frame["offset"] for frame in held.take() if frame["type"] == "message"]
+        assert offsets == list(range(1, LONG + 3))
+
+
+async def test_an_outage_before_the_answer_is_one_to_wait_for() -> None:
+    """Nothing was said, nothing is kept: neither a place nor a room."""
+    async with chat() as backends:
+        wire = SlowWire()
+        bob = live(backends, wire)
+        await backends.presence.acquire(bob.id, BOB, bob.address.limited)
+        await backends.store.close()
+        with pytest.raises(StoreDown):
+            await backends.chat.entrance.enter(bob, join())
+        await backends.store.open()
+        assert wire.take() == [] and wire.closed == [] and not backends.hub.rooms
+        assert not await backends.presence.online(DEFAULT_ROOM)
+
+
+async def test_an_outage_behind_the_answer_ends_the_connection() -> None:
+    """The client was told that it is in: only a new connection can tell it otherwise, and nothing is lost by it."""
+    async with chat() as backends:
+        epoch = (await backends.store.room(DEFAULT_ROOM)).epoch  # type: ignore[union-attr]
+        await backends.store.append([Post(DEFAULT_ROOM, ANN, f"m{number}") for number in range(LONG)])
+        held = HeldWire()
+        bob = live(backends, held)
+        await backends.presence.acquire(bob.id, BOB, bob.address.limited)
+        entering = asyncio.create_task(backends.chat.entrance.enter(bob, join(0, epoch)))
+        await held.reached.wait()
+        await backends.store.close()
+        held.let.set()
+        assert await entering is None
+        await backends.store.open()
+        assert held.closed == [(4000, "slow_consumer")]
+        offsets = [frame["offset"] for frame in held.take() if frame["type"] == "message"]
+        assert offsets == list(range(1, len(offsets) + 1))
+        assert not bob.rooms and not backends.hub.rooms and not await backends.presence.online(DEFAULT_ROOM)
+
+
+@pytest.mark.parametrize(
+    ("after", "other", "outcome"),
+    [(1, False, "recovered"), (99, False, "unknown_offset"), (1, True, "other_epoch"), (0, False, "too_old")],
+)
+async def test_each_recovery_is_counted_by_its_outcome(after: int, other: bool, outcome: str) -> None:
+    """And a join that asks for none is not."""
+    async with chat() as backends:
+        state = await backends.store.room(DEFAULT_ROOM)
+        assert state is not None
+        await backends.store.append([Post(DEFAULT_ROOM, ANN, "hi") for _ in range(4)])
+        await backends.store.retain(time.time(), 1e9, 3)
+        bob = live(backends, SlowWire())
+        await backends.chat.entrance.enter(bob, join(after, "other" if other else state.epoch))
+        await backends.chat.entrance.enter(live(backends, SlowWire()), join())
+        counts = {
+            name: backends.metrics.registry.get_sample_value("chat_recoveries_total", {"outcome": name})
+            for name in RECOVERIES
+        }
+        assert counts == dict.fromkeys(RECOVERIES, 0.0) | {outcome: 1.0}
