@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stack import interpreter, packages, unix_user
+from stack import interpreter, packages, unix_user, valkey
 from stack.environment import Environment
 from stack.place import CLONE
 from stack.problem import Problem
@@ -17,8 +17,10 @@ PACKAGES = {
     "chromium": "chromium",
     "libnss3-tools": "certutil",
     "iproute2": "ip",
+    "redis-server": "redis-server",
+    "mmdebstrap": "mmdebstrap",
 }
-"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo."""
+"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor."""
 FONTS = Path("/usr/share/fonts")
 """Without any font the browser's pictures show boxes."""
 
@@ -36,7 +38,7 @@ def environment() -> None:
 
 
 def machine() -> None:
-    """Install the packages that the tests need and this machine lacks; root's stacks need their users, too."""
+    """Install the packages that the tests need and this machine lacks, root's stacks' users, and Valkey in a folder."""
     python = interpreter.choose()
     names = [package for package, command in PACKAGES.items() if packages.command(command) is None]
     if python and not interpreter.has_venv(python):
@@ -49,6 +51,7 @@ def machine() -> None:
         print(f"Installing with apt-get: {' '.join(names)}", flush=True)
         packages.install(names)
     unix_user.create()
+    valkey.make()
 
 
 def main() -> int:

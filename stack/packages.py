@@ -27,7 +27,7 @@ apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$
 apt install -y --no-install-recommends "$@" 2>/dev/null ||
     { apt update && apt install -y --no-install-recommends "$@"; } || exit 1
 for name in "$@"; do
-    case $name in nginx|mtail|postgresql) systemctl disable --quiet "$name" 2>/dev/null || true ;; esac
+    case $name in nginx|mtail|postgresql|redis-server) systemctl disable --quiet "$name" 2>/dev/null || true ;; esac
 done
 """
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 
+from stack import valkey
+from stack.problem import Problem
 from tests import canary, postgres
 from tests.clients import end_clients
 from tests.patience import THOROUGH
@@ -17,9 +21,21 @@ hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2
 hypothesis.settings.load_profile("portcullis")
 
 
-def pytest_report_header() -> str:
-    """Which server the store is tested with beside SQLite."""
-    return postgres.version()
+def pytest_report_header() -> list[str]:
+    """Which servers the contracts are held against."""
+    asked = [words for words in (["redis-server"], _valkey()) if words and shutil.which(words[0])]
+    versions = [
+        subprocess.run([*words, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+        for words in asked
+    ]
+    return [postgres.version(), *versions]
+
+
+def _valkey() -> list[str]:
+    try:
+        return valkey.server()
+    except Problem:  # the tests that need it say so
+        return []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ LAYERS = (
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
-    | {"migrations"},
+    | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
     | {"live_room", "rooms", "repair", "entrance", "floods", "charges", "marks", "handshake", "chat"},
@@ -40,11 +40,12 @@ HOMES = {
     "cryptography": {"keys"},
     "fastapi": {"routes", "main"},
     "gunicorn": {"worker", "gunicorn_conf"},
+    "hiredis": {"redis_pipe"},
     "jwt": {"keys", "tokens", "issuers"},
-    "orjson": {"protocol"},
+    "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics"},
     "psycopg": {"store_postgres"},
-    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes"},
+    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis"},
     "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
@@ -53,7 +54,7 @@ HOMES = {
     "uvicorn_worker": {"worker"},
     "websockets": {"wire"},
 }
-IMPLEMENTATIONS = {name for name in RANK if name.endswith("_memory") or name.startswith("store_")}
+IMPLEMENTATIONS = {name for name in RANK if name.endswith(("_memory", "_redis")) or name.startswith("store_")}
 
 
 def noun(path: Path) -> str:
@@ -93,7 +94,7 @@ def test_only_the_wiring_picks_backends() -> None:
     for path in SOURCES:
         here = noun(path)
         used = {name.split(".")[1] for name in imported(path) if name.startswith("app.")} & IMPLEMENTATIONS
-        family = {name for name in used if here.startswith("store")}
+        family = {name for name in used if here.startswith(name.partition("_")[0])}
         assert here in {"backends", "gunicorn_conf", "migrations"} or used == family, f"{here} picks {used}"
 
 

@@ -1,0 +1,208 @@
+"""One connection to a Redis or Valkey server, which carries many commands at once.
+
+All commands of one tick of the event loop leave in one write, and their answers are matched in order. RESP3, packed and
+parsed by hiredis; nothing here blocks, retries a command or waits longer than `Server.seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import hiredis
+
+from app.settings import read_secret
+from app.store import StoreDown
+
+_UNANSWERED: Final = 10_000
+"""Commands on their way at once; one more is refused, as if the server were down."""
+_UNWRITTEN_BYTES: Final = 16 * 1024 * 1024
+_HARMLESS: Final = ("NOSCRIPT", "ERR", "WRONGTYPE")
+"""Errors of one command. Any other (LOADING, READONLY, OOM, NOPERM, MISCONF ...) says that the server cannot serve."""
+
+Word = str | bytes | int | float
+Pushed = Callable[[list[Any]], None]
+
+_MORE: Final = object()
+"""What hiredis returns when an answer is not complete yet."""
+_pack: Callable[[Any], bytes] = hiredis.pack_command  # its stub knows tuples of one word only
+
+
+class RedisDown(StoreDown):
+    """The server did not answer, or not in a way that helps. Whether it carried the command out is not known."""
+
+
+class NoScript(RedisDown):
+    """The server does not know the script: it has not carried anything out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the server is and as whom we speak to it. A password comes from a file that only its owner can read."""
+
+    url: str
+    """`unix:///path/of.sock`, `redis://host:port`, or `rediss://host:port` for TLS."""
+    user: str = "default"
+    password_file: Path | None = None
+    """Read again for each connection, so that a new password needs no restart."""
+    ca_file: Path | None = None
+    """Who has signed the server's certificate; unset: whom this machine trusts."""
+    seconds: float = 0.5
+    """Longest wait for an answer, and for a connection."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a URL that says too much or too little."""
+        parts = urlsplit(self.url)
+        tcp = parts.scheme in ("redis", "rediss") and parts.hostname and parts.path in ("", "/", "/0")
+        unix = parts.scheme == "unix" and parts.path and not parts.netloc
+        if not (tcp or unix) or parts.query or parts.fragment:
+            raise ValueError("must be unix:///path, redis://host:port or rediss://host:port")
+        if "@" in parts.netloc:
+            raise ValueError("must not carry a user or a password")
+
+    def greeting(self) -> tuple[str | bytes, ...]:
+        """RESP3, as our user. Raises SettingsError when the password's file is missing or open to others."""
+        if self.password_file is None:
+            return ("HELLO", "3")
+        return ("HELLO", "3", "AUTH", self.user, read_secret(self.password_file))
+
+    def tls(self) -> ssl.SSLContext | None:
+        """TLS 1.2 or later, the server's name checked."""
+        if not self.url.startswith("rediss:"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+class Pipe(asyncio.Protocol):
+    """One connection. Answers come in the order of the commands; an overdue one ends it, and everything on its way."""
+
+    def __init__(self, seconds: float, pushed: Pushed | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._pushed = pushed
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._unsent: list[bytes] = []
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._why = "the connection was closed"
+        self._transport: asyncio.Transport | None = None
+        self.lost: asyncio.Future[str] = self._loop.create_future()
+        """Done, with the reason, once the connection is."""
+
+    def send(self, *words: Word) -> asyncio.Future[Any]:
+        """The answer to come: a future that fails with RedisDown. Raises RedisDown when too much is on its way."""
+        self.order(*words)
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        ends = self._loop.time() + self._seconds
+        self._waiting.append((answer, ends))
+        if self._watch is None:
+            self._watch = self._loop.call_at(ends, self._overdue)
+        return answer
+
+    def order(self, *words: Word) -> None:
+        """Send what is answered by pushes alone, as SUBSCRIBE is. Raises RedisDown as `send` does."""
+        if self._transport is None or self._transport.is_closing():
+            raise RedisDown(self._why)
+        if len(self._waiting) >= _UNANSWERED or self._transport.get_write_buffer_size() > _UNWRITTEN_BYTES:
+            raise RedisDown("too many commands wait for an answer")
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(_pack(words))
+
+    def end(self, why: str) -> None:
+        """Close at once; whoever waits for an answer gets RedisDown."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._why = why
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's only look like one
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._reader.feed(data)
+        try:
+            while (answer := self._reader.gets()) is not _MORE:
+                self._received(answer)
+        except hiredis.ProtocolError:
+            self.end("the server does not speak RESP")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._watch is not None:
+            self._watch.cancel()
+        while self._waiting:
+            answer, _ = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(RedisDown(self._why))
+        if not self.lost.done():
+            self.lost.set_result(self._why if exc is None else type(exc).__name__)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+    def _received(self, answer: Any) -> None:
+        if isinstance(answer, hiredis.PushNotification):
+            if self._pushed is not None:
+                self._pushed(answer)
+            return
+        if not self._waiting:
+            self.end(f"the server said {answer}" if isinstance(answer, hiredis.ReplyError) else "an answer to nothing")
+            return
+        future, _ = self._waiting.popleft()
+        if isinstance(answer, hiredis.ReplyError):
+            self._refused(future, str(answer))
+        elif not future.done():
+            future.set_result(answer)
+
+    def _refused(self, future: asyncio.Future[Any], words: str) -> None:
+        kind = words.partition(" ")[0]
+        if not future.done():
+            future.set_exception(NoScript(words) if kind == "NOSCRIPT" else RedisDown(words))
+        if kind not in _HARMLESS:
+            self.end(f"the server answered {kind}")
+
+    def _overdue(self) -> None:
+        """One timer for all: the oldest command's answer is due first."""
+        self._watch = None
+        if not self._waiting:
+            return
+        ends = self._waiting[0][1]
+        if ends <= self._loop.time():
+            self.end(f"no answer within {self._seconds:g} s")
+        else:
+            self._watch = self._loop.call_at(ends, self._overdue)
+
+
+async def connect(server: Server, pushed: Pushed | None = None) -> Pipe:
+    """A connection that is signed in and answers. Raises RedisDown; SettingsError for a bad password file."""
+    loop, tls, parts = asyncio.get_running_loop(), server.tls(), urlsplit(server.url)
+    greeting = server.greeting()
+    pipe = Pipe(server.seconds, pushed)
+    try:
+        async with asyncio.timeout(server.seconds):
+            if parts.scheme == "unix":
+                await loop.create_unix_connection(lambda: pipe, parts.path)
+            else:
+                await loop.create_connection(lambda: pipe, str(parts.hostname), parts.port or 6379, ssl=tls)
+            await pipe.send(*greeting)
+            # HELLO is answered while the data is still being loaded; this is not.
+            await pipe.send("PING")
+    except (OSError, TimeoutError, RedisDown) as problem:
+        pipe.end("not signed in")
+        raise RedisDown(str(problem) or f"no connection within {server.seconds:g} s") from None
+    except BaseException:
+        pipe.end("not signed in")
+        raise
+    return pipe
