@@ -17,7 +17,7 @@ from app.lock import StoreLocked
 from app.model import Account, Credential, Identity, UserName
 from app.names import valid_name
 from app.passwords import Passwords, one_time_password
-from app.settings import Settings, SettingsError, load
+from app.settings import Settings, SettingsError, check_secrets, load
 from app.store import SchemaMismatch, Store, StoreDown
 from app.tokens import Tokens
 
@@ -79,6 +79,7 @@ def check(_arguments: argparse.Namespace) -> str:
     settings = load()
     keys = open_keys(settings) if _has_keys(settings) else None
     Tokens(settings, keys or _NoKeys())
+    check_secrets(settings)
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The wiring: the only place that picks backends. Two URLs decide; today both mean this process and its SQLite file."""
+"""The wiring of one process. Two URLs decide what it stands on: the store's here, Redis's in `shared.py`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from app.auth import Auth
 from app.batch import Batch
 from app.broker import Broker
-from app.broker_memory import MemoryBroker
 from app.charges import Charges
 from app.chat import Chat
 from app.drain import Drain
@@ -23,19 +23,19 @@ from app.floods import Floods
 from app.handshake import Doorman
 from app.hub import Hub
 from app.keys import open_keys
-from app.limiter import MESSAGE_LIMITS, Limiter, Rate
-from app.limiter_memory import MemoryLimiter
+from app.limiter import MESSAGE_LIMITS, Limiter
 from app.lock import StoreLock
 from app.marks import Marks
 from app.metrics import Metrics
 from app.model import RoomId, SessionId
 from app.notices import Notices
-from app.presence import Caps, Presence
-from app.presence_memory import MemoryPresence
+from app.presence import Presence
 from app.protocol import Invalid
 from app.repair import Repair
+from app.resync import Resync
 from app.rooms import CHANGES, Rooms
 from app.settings import Settings
+from app.shared import Shared, share
 from app.store import Store, StoreDown
 from app.store_database import kind_of
 from app.verdict import CloseCode, Reason
@@ -55,6 +55,8 @@ class Backends:
 
     settings: Settings
     store: Store
+    shared: Shared
+    resync: Resync
     limiter: Limiter
     presence: Presence
     broker: Broker
@@ -75,6 +77,11 @@ class Backends:
         """Keep a task that nobody awaits until it is done."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def clocks(self) -> list[Coroutine[Any, Any, None]]:
+        """All that goes on for as long as the process serves."""
+        clocks = [self.tick(), self.tend(), self.retain()]
+        return clocks if self.settings.alone else [*clocks, self.resync.run()]
 
     async def tick(self) -> None:
         """Every second what has to happen whether the store answers or not: expiry above all."""
@@ -132,26 +139,19 @@ class Backends:
 
 def build(settings: Settings) -> Backends:
     """Pick and connect the parts; opens nothing yet. Raises SettingsError for a bad secret."""
-    metrics = _metrics()
+    metrics = _metrics(together=not settings.alone)
     store = Store(
-        settings.database, settings.store_timeout_seconds, _observer(metrics), settings.database_password_file
+        settings.database,
+        settings.store_timeout_seconds,
+        _observer(metrics),
+        settings.database_password_file,
+        alone=settings.alone,
     )
-    limiter = MemoryLimiter(
-        Rate(settings.throttles_per_minute / 60, settings.throttles_per_minute),
-        settings.cooldown_seconds,
-        settings.cooldown_max_seconds,
-    )
-    presence = MemoryPresence(
-        Caps(
-            per_user=settings.connections_per_user,
-            per_address=settings.connections_per_address,
-            per_node=settings.connections_per_node,
-            per_room=settings.connections_per_room,
-        )
-    )
-    broker = MemoryBroker()
     charges, marks = Charges(settings), Marks(store)
     hub = Hub(metrics, charges.room)
+    resync = Resync(store, hub)
+    shared = share(settings, metrics, resync)
+    limiter, presence, broker = shared.limiter, shared.presence, shared.broker
     broker.subscribe(hub.deliver, hub.revoke, hub.notify, hub.typing)
     auth = Auth(settings, store, open_keys(settings))
     batch = Batch(store, broker.publish, metrics, settings.batch_posts, settings.queued_posts)
@@ -159,6 +159,7 @@ def build(settings: Settings) -> Backends:
         broker.notify,
         broker.typing,
         lambda room: _live_members(hub, room),
+        presence.online,
         settings.notices_max_members,
         settings.notices_resume_seconds,
     )
@@ -175,6 +176,8 @@ def build(settings: Settings) -> Backends:
     return Backends(
         settings,
         store,
+        shared,
+        resync,
         limiter,
         presence,
         broker,
@@ -194,14 +197,16 @@ def build(settings: Settings) -> Backends:
 
 @contextlib.asynccontextmanager
 async def opened(backends: Backends) -> AsyncIterator[None]:
-    """Hold the store's lock, open it, run the clock; undo all that in reverse. Raises StoreLocked, StoreDown."""
+    """Hold the store's lock, open it, run the clocks; undo all that in reverse. Raises StoreLocked, StoreDown."""
     settings = backends.settings
     path = kind_of(settings.database).lock_path(settings.database)
-    lock = StoreLock(path, settings.graceful_seconds + _LOCK_MARGIN)
+    wait = settings.graceful_seconds + _LOCK_MARGIN
+    lock = StoreLock(path, wait)
     await asyncio.to_thread(lock.acquire)
     try:
-        await backends.store.open()
-        clocks = [asyncio.create_task(clock) for clock in (backends.tick(), backends.tend(), backends.retain())]
+        await backends.store.open(wait)
+        await backends.shared.open()
+        clocks = [asyncio.create_task(clock) for clock in backends.clocks()]
         try:
             yield
         finally:
@@ -211,6 +216,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
             backends.notices.stop()
             await backends.batch.flush(settings.store_timeout_seconds)
             await backends.attempt(backends.marks.flush)
+            await backends.shared.close()
             await backends.store.close()
             backends.auth.close()
     finally:
@@ -229,7 +235,7 @@ def _live_members(hub: Hub, room: RoomId) -> int:
     return 0 if live is None else len(live)
 
 
-def _metrics() -> Metrics:
+def _metrics(*, together: bool) -> Metrics:
     """Every labelled series starts at 0, so that a rate over the first refusal is not lost."""
     metrics = Metrics()
     for verdict in ("accepted", "refused"):
@@ -248,5 +254,8 @@ def _metrics() -> Metrics:
         metrics.messages.labels(outcome)
     for code in CloseCode:
         metrics.closes.labels(str(int(code)))
-    metrics.degraded.labels("store").set(0)
+    for backend in ("store", "redis", "broker") if together else ("store",):
+        metrics.degraded.labels(backend).set(0)
+    for what in ("publish", "receive") if together else ():
+        metrics.broker_errors.labels(what)
     return metrics

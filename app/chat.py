@@ -84,10 +84,11 @@ class Chat:
 
     async def goodbye(self, connection: Connection, *, said_so: bool) -> None:
         """After the close: leave the rooms and give back the leases."""
-        for room_id in list(connection.rooms):
-            self._exit(connection, self._hub.rooms[room_id], said_so=said_so)
+        left = [room for room in list(connection.rooms) if self._hub.leave(connection, self._hub.rooms[room])]
         self._hub.remove(connection)
         await self._presence.release(connection.id)
+        for room in left:
+            self._notices.went(room, connection.identity.user, said_so=said_so)
 
     async def handle(self, connection: Connection, text: str) -> None:
         """Carry out one text frame."""
@@ -257,22 +258,24 @@ class Chat:
         room = self._live(connection, verb.room)
         if isinstance(room, Denied):
             return self._deny(connection, room, verb.id, verb.room)
-        self._exit(connection, room, said_so=True)
+        last = self._hub.leave(connection, room)
         await self._presence.leave(room.id, connection.id)
+        if last:
+            self._notices.went(room.id, connection.identity.user, said_so=True)
         connection.send(protocol.ack(verb.id, room.id))
         return None
 
-    def _exit(self, connection: Connection, room: LiveRoom, *, said_so: bool) -> None:
-        if self._hub.leave(connection, room):
-            self._notices.went(room.id, connection.identity.user, said_so=said_so)
-
     def removed(self, connection: Connection, room: LiveRoom) -> None:
         """An event took the connection out of the room: give its place back (`Hub.removed`)."""
-        if connection.identity.user not in room.users:
-            self._notices.went(room.id, connection.identity.user, said_so=True)
-        leaving = asyncio.get_running_loop().create_task(self._presence.leave(room.id, connection.id))
+        leaving = asyncio.get_running_loop().create_task(self._part(connection, room))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
+
+    async def _part(self, connection: Connection, room: LiveRoom) -> None:
+        last = connection.identity.user not in room.users
+        await self._presence.leave(room.id, connection.id)
+        if last:
+            self._notices.went(room.id, connection.identity.user, said_so=True)
 
     async def _refresh(self, connection: Connection, verb: verbs.Refresh) -> None:
         try:

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any
 from app import logs
 from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
-from app.settings import Settings, SettingsError, load
+from app.settings import Settings, SettingsError, check_secrets, load
 from app.store import SchemaMismatch, Store, StoreDown
 from app.store_database import kind_of
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
 
 _EX_CONFIG = 78
 _PR_SET_PDEATHSIG = 1
@@ -37,6 +38,7 @@ def _checked() -> Settings:
     try:
         settings = load()
         open_keys(settings)
+        check_secrets(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EX_CONFIG)
@@ -68,11 +70,17 @@ _locks = (
 )
 
 
+if workers > 1:
+    # Read when prometheus-client is imported, which only workers do: from then on what they count lies in these files.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_settings.state.resolve() / "run" / "metrics")
+
+
 def on_starting(server: Arbiter) -> None:
     """Before the sockets are bound."""
     try:
         for lock in _locks:
             lock.acquire()
+        _clear_metrics(make=workers > 1)
         asyncio.run(_open_store())
     except (StoreLocked, SchemaMismatch, StoreDown) as problem:
         _stop(server, str(problem))
@@ -85,8 +93,13 @@ def on_starting(server: Arbiter) -> None:
 
 async def _open_store() -> None:
     """Whether the store is there and of this release; closed again, since no connection outlives a fork."""
-    store = Store(_settings.database, _settings.store_timeout_seconds, password_file=_settings.database_password_file)
-    await store.open()
+    store = Store(
+        _settings.database,
+        _settings.store_timeout_seconds,
+        password_file=_settings.database_password_file,
+        alone=_settings.alone,
+    )
+    await store.open(_wait)
     await store.close()
 
 
@@ -113,6 +126,23 @@ def when_ready(server: Arbiter) -> None:
     gunicorn removes them first, unless they are systemd's.
     """
     server.systemd = True
+
+
+def _clear_metrics(*, make: bool) -> None:
+    """What an earlier master's workers have counted is over. The folder itself stays: it may be a mount."""
+    folder = _settings.state.resolve() / "run" / "metrics"
+    for file in folder.glob("*.db"):
+        file.unlink()
+    if make:
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def child_exit(_server: Arbiter, worker: Worker) -> None:
+    """A worker is gone, killed or not: its counters stay, its gauges go."""
+    if workers > 1:
+        from prometheus_client import multiprocess  # noqa: PLC0415 - not before the folder is named
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(server: Arbiter) -> None:

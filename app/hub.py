@@ -5,8 +5,10 @@ One event is encoded and framed once, then written to each recipient: no task, q
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from app import protocol
 from app.connection import Connection
@@ -16,6 +18,11 @@ from app.metrics import Metrics
 from app.model import ConnectionId, Event, EventKind, Identity, Revocation, RevocationKind, RoomId, RoomState, UserName
 from app.protocol import Profile
 from app.verdict import CLOSES, CloseCode, Denied, ErrorCode
+
+_HOLD: Final = 0.05
+"""Seconds that an event waits for those below it: two processes' events of one room may overtake each other on the way,
+by some milliseconds, and the store need not be asked for that."""
+_HELD_AT_MOST: Final = 1024
 
 _BY_WORD = {word: code for code, (word, _) in CLOSES.items()}
 
@@ -86,15 +93,46 @@ class Hub:
             events = [event for event in events if event.offset > room.offset]
             if not events:
                 return
-        if events[0].offset != room.offset + 1 or events[-1].offset != room.offset + len(events):
-            room.heard = max(room.heard, events[-1].offset)
-            self.lost(room)
-            return
+        if room.held or events[0].offset != room.offset + 1 or events[-1].offset != room.offset + len(events):
+            events = self._hold(room, events)
         for run in in_runs(events):
             self._write(room, run)
             room.apply(run)
             for user in room.removed_by(run[-1]):
                 self._remove(room, user, told=run[-1].kind is EventKind.MEMBER)
+
+    def behind(self, room_id: RoomId, offset: int) -> None:
+        """The store has events of the room up to there: those that are not on their way are lost."""
+        room = self.rooms.get(room_id)
+        if room is not None and room.offset < offset:
+            self._expect(room, offset)
+
+    def _hold(self, room: LiveRoom, events: Iterable[Event]) -> list[Event]:
+        """Keep what cannot be delivered yet; returns what can be."""
+        held = room.held
+        held.update((event.offset, event) for event in events)
+        ready: list[Event] = []
+        while (event := held.pop(room.offset + len(ready) + 1, None)) is not None:
+            ready.append(event)
+        if held:
+            reached = room.offset + len(ready)
+            room.held = {offset: event for offset, event in held.items() if offset > reached}
+        if room.held:
+            self._expect(room, max(room.held))
+            if len(room.held) > _HELD_AT_MOST:
+                room.held.clear()
+        return ready
+
+    def _expect(self, room: LiveRoom, offset: int) -> None:
+        room.heard = max(room.heard, offset)
+        if room.holding is None:
+            room.holding = asyncio.get_running_loop().call_later(_HOLD, self._overdue, room)
+
+    def _overdue(self, room: LiveRoom) -> None:
+        room.holding = None
+        room.held.clear()
+        if room.offset < room.heard and self.rooms.get(room.id) is room:
+            self.lost(room)
 
     def _write(self, room: LiveRoom, events: list[Event]) -> None:
         for profile, members in room.members.items():

@@ -108,7 +108,7 @@ class Gcra:
         return wait
 
 
-_ROUNDING: Final = 1e-5
+ROUNDING: Final = 1e-5
 """Seconds: what the sums of a burst may be off by on a machine that is up for years, or it would be one short."""
 
 
@@ -119,6 +119,6 @@ def gcra(arrival: float, now: float, rate: Rate, cost: float) -> tuple[float, fl
     the rounding let pass stays charged, or ever so many small charges would pass by it.
     """
     furthest = now + rate.tolerance
-    arrival = max(min(arrival, furthest + _ROUNDING), now) + cost / rate.per_second
+    arrival = max(min(arrival, furthest + ROUNDING), now) + cost / rate.per_second
     wait = arrival - furthest
-    return arrival, wait if wait > _ROUNDING else 0.0
+    return arrival, wait if wait > ROUNDING else 0.0

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from app.limiter import Charge, Rate, Throttle
+from app.limiter import ROUNDING, Charge, Rate, Throttle
 from app.limiter_memory import MemoryLimiter
 from app.redis_link import RedisLink, Script
 from app.redis_pipe import RedisDown
@@ -25,7 +26,9 @@ _HAIR: Final = 1e-6
 _CARRIED: Final = 500
 """Buckets in one script, so that none holds up the server for long."""
 
-_BUCKETS: Final = """
+_BUCKETS: Final = (
+    f"local ROUNDING = {ROUNDING}"
+    + """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -43,15 +46,16 @@ local function keep(key, seconds)
     end
 end
 """
+)
 _HIT: Final = Script.of(
     _BUCKETS,
     """
 -- KEYS: the buckets. ARGV: 1 to charge or 0 to test, then for each the cost and the tolerance in seconds.
 local values, charged = redis.call('MGET', unpack(KEYS)), {}
-local longest, which = 1e-9, 0
+local longest, which = ROUNDING, 0
 for i = 1, #KEYS do
-    -- What is further ahead than the tolerance was left by a slower rate.
-    charged[i] = math.min(ahead(values[i]), ARGV[2 * i + 1]) + ARGV[2 * i]
+    -- As `app.limiter.gcra` does it.
+    charged[i] = math.min(ahead(values[i]), ARGV[2 * i + 1] + ROUNDING) + ARGV[2 * i]
     local wait = charged[i] - ARGV[2 * i + 1]
     if wait > longest then longest, which = wait, i end
 end
@@ -73,8 +77,8 @@ _STRIKE: Final = Script.of(
     _BUCKETS,
     """
 -- KEYS: strikes, cool-down. ARGV, in seconds: a strike's cost, tolerance, first and longest cool-down, forgiven after.
-local strikes = ahead(redis.call('GET', KEYS[1])) + ARGV[1]
-if strikes - ARGV[2] <= 1e-9 then
+local strikes = math.min(ahead(redis.call('GET', KEYS[1])), ARGV[2] + ROUNDING) + ARGV[1]
+if strikes - ARGV[2] <= ROUNDING then
     keep(KEYS[1], strikes)
     return '0'
 end
@@ -112,13 +116,15 @@ class RedisLimiter:
         cooldown_seconds: float,
         cooldown_max_seconds: float,
         processes: Callable[[], int],
+        observe: Callable[[float], object],
     ) -> None:
-        """`processes`: how many share the limits, as last known."""
+        """`processes`: how many share the limits, as last known. `observe` is told the seconds of each answer."""
         self._link = link
         self._prefix = prefix
         self._throttles = throttles
         self._cooldowns = (cooldown_seconds, cooldown_max_seconds, _FORGIVEN_AFTER)
         self._processes = processes
+        self._observe = observe
         self._local = MemoryLimiter(throttles, cooldown_seconds, cooldown_max_seconds)
         self._carrying: asyncio.Task[None] | None = None
         link.restored.append(self._restored)
@@ -177,7 +183,9 @@ class RedisLimiter:
         words: list[float] = [take]
         for charge in charges:
             words += charge.cost / charge.rate.per_second, charge.rate.tolerance
+        began = time.perf_counter()
         answer = await self._link.run(_HIT, [self._key(charge.limit, charge.key) for charge in charges], words)
+        self._observe(time.perf_counter() - began)
         return None if answer is None else Throttle(charges[answer[0] - 1].limit, float(answer[1]))
 
     def _share(self, charges: Sequence[Charge]) -> list[Charge]:

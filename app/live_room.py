@@ -46,6 +46,10 @@ class LiveRoom:
         self.users: dict[UserName, LiveMember] = {}
         self.recent: deque[Event] = deque(maxlen=_RECENT)
         self.repairing: asyncio.Task[None] | None = None
+        self.held: dict[int, Event] = {}
+        """Came before the events below them, by their offsets."""
+        self.holding: asyncio.TimerHandle | None = None
+        """Runs until the events below are given up on and read from the store."""
         self._usual = rate
         self._posts_per_second = state.posts_per_second
         self._slow_seconds = state.slow_seconds

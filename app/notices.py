@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from app.model import RoomId, UserName
 
@@ -13,6 +13,7 @@ _EVERY = 1.0
 
 Notify = Callable[[RoomId, Sequence[UserName], Sequence[UserName]], Awaitable[None]]
 Typing = Callable[[RoomId, Sequence[UserName]], Awaitable[None]]
+Online = Callable[[RoomId], Awaitable[Collection[UserName]]]
 
 
 class Notices:
@@ -23,12 +24,14 @@ class Notices:
         notify: Notify,
         typing: Typing,
         size: Callable[[RoomId], int],
+        online: Online,
         max_members: int,
         resume_seconds: float,
     ) -> None:
         self._notify = notify
         self._say_typing = typing
         self._size = size
+        self._online = online
         self._max_members = max_members
         self._resume_seconds = resume_seconds
         self._pending: dict[tuple[RoomId, UserName], bool] = {}
@@ -95,10 +98,17 @@ class Notices:
         for room in {room for room, _ in pending}:
             joined = [user for (where, user), here in pending.items() if where == room and here]
             left = [user for (where, user), here in pending.items() if where == room and not here]
-            await _attempt(self._notify(room, joined, left))
+            await _attempt(self._tell(room, joined, left))
         for room, users in typing.items():
             if users:
                 await _attempt(self._say_typing(room, sorted(users)))
+
+    async def _tell(self, room: RoomId, joined: Sequence[UserName], left: Sequence[UserName]) -> None:
+        """Whoever went from here may still be there, or be back, by way of another process."""
+        online = await self._online(room) if left else ()
+        gone = [user for user in left if user not in online]
+        if joined or gone:
+            await self._notify(room, joined, gone)
 
 
 async def _attempt(notice: Awaitable[None]) -> None:

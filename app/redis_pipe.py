@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import hiredis
 
-from app.settings import read_secret
+from app.settings import read_secret, redis_url_fault
 from app.store import StoreDown
 
 _UNANSWERED: Final = 10_000
@@ -58,13 +58,8 @@ class Server:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a URL that says too much or too little."""
-        parts = urlsplit(self.url)
-        tcp = parts.scheme in ("redis", "rediss") and parts.hostname and parts.path in ("", "/", "/0")
-        unix = parts.scheme == "unix" and parts.path and not parts.netloc
-        if not (tcp or unix) or parts.query or parts.fragment:
-            raise ValueError("must be unix:///path, redis://host:port or rediss://host:port")
-        if "@" in parts.netloc:
-            raise ValueError("must not carry a user or a password")
+        if fault := redis_url_fault(self.url):
+            raise ValueError(fault)
 
     def greeting(self) -> tuple[str | bytes, ...]:
         """RESP3, as our user. Raises SettingsError when the password's file is missing or open to others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import ssl
 import stat
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -28,7 +29,7 @@ PREFIX = "PORTCULLIS_"
 STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "OUTER_PROXIES"})
 """Names with our prefix that the stack reads and the server does not."""
 
-BARE = frozenset({"DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "WORKERS"})
+BARE = frozenset({"DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_PASSWORD_FILE", "WORKERS"})
 """Settings that go without our prefix."""
 STORES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 """What the store's URL may begin with."""
@@ -84,7 +85,20 @@ class Settings(BaseSettings):
     database_role: str = Field("portcullis", min_length=1)
     """The PostgreSQL role of the running server: `migrate`, run by another, gives it what it needs and no more."""
     redis_url: str = Field("", validation_alias=AliasChoices("redis_url", "REDIS_URL"))
-    """Where limits and presence are shared between processes; unset: in this process."""
+    """Redis or Valkey, where limits, presence and delivery are shared between processes: `unix:///PATH`,
+    `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS; unset: one process keeps them to itself."""
+    redis_password_file: Path | None = Field(
+        None, validation_alias=AliasChoices("redis_password_file", "REDIS_PASSWORD_FILE")
+    )
+    """File with the password of `redis_user`; read anew for each connection."""
+    redis_user: str = Field("portcullis", min_length=1)
+    """Whom the password is of."""
+    redis_ca_file: Path | None = None
+    """Who signed the certificate of a `rediss://` server; default: whom this machine trusts."""
+    redis_prefix: str = Field("{portcullis}", min_length=1, max_length=64, pattern=r"^[!-~]+$")
+    """What all keys and channels begin with."""
+    redis_timeout_seconds: float = Field(0.5, ge=0.05, le=10)
+    """Longest wait for an answer of Redis; then it counts as gone."""
     workers: int = Field(1, ge=1, le=64, validation_alias=AliasChoices("workers", "WORKERS"))
     """gunicorn workers."""
     bind: str = ""
@@ -281,8 +295,10 @@ class Settings(BaseSettings):
         """Settings that are fine alone and unsafe together."""
         if self.workers > 1 and not (self.database_url.startswith("postgresql") and self.redis_url):
             raise ValueError("workers: more than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL")
-        if self.redis_url:
-            raise ValueError("redis_url: this release keeps limits in the process; leave REDIS_URL unset")
+        if self.redis_url and (fault := redis_url_fault(self.redis_url)):
+            raise ValueError(f"redis_url: {fault}")
+        if self.redis_url and not self.database_url.startswith("postgresql"):
+            raise ValueError("redis_url: several processes need a PostgreSQL DATABASE_URL, too")
         if self.database_url and not self.database_url.startswith(STORES):
             raise ValueError("database_url: use sqlite:///PATH or postgresql://USER@HOST/DATABASE, or leave it unset")
         if _has_password(self.database_url):
@@ -311,6 +327,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.state.resolve()}/data/chat.db"
 
     @property
+    def alone(self) -> bool:
+        """Whether this must be the only process that serves its store: nothing would tell others what is new."""
+        return not self.redis_url
+
+    @property
     def signing_folder(self) -> Path:
         """Where the ES256 keys are."""
         return self.signing_keys or self.state / "secrets" / "signing"
@@ -328,6 +349,30 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(" ".join(_sentence(item) for item in error.errors())) from None
     except NoJSON:  # the issuers are the only setting that is written in JSON
         raise SettingsError(f"{PREFIX}ISSUERS: is not a JSON list of issuers.") from None
+
+
+def check_secrets(settings: Settings) -> None:
+    """Raises SettingsError where a server's password or CA is not there, now rather than with the first connection."""
+    for path in (settings.database_password_file, settings.redis_password_file):
+        if path is not None:
+            read_secret(path)
+    if settings.redis_ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=settings.redis_ca_file)
+        except OSError as error:  # SSLError is one
+            raise SettingsError(f"{PREFIX}REDIS_CA_FILE: {settings.redis_ca_file} holds no certificate.") from error
+
+
+def redis_url_fault(url: str) -> str:
+    """What a URL of Redis says too much or too little; empty for a good one."""
+    parts = urlsplit(url)
+    tcp = parts.scheme in ("redis", "rediss") and parts.hostname and parts.path in ("", "/", "/0")
+    unix = parts.scheme == "unix" and parts.path and not parts.netloc
+    if not (tcp or unix) or parts.query or parts.fragment:
+        return "must be unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT"
+    if "@" in parts.netloc:
+        return "must carry no user or password: PORTCULLIS_REDIS_USER and REDIS_PASSWORD_FILE name them"
+    return ""
 
 
 def _has_password(url: str) -> bool:

@@ -7,7 +7,7 @@ from app.store_accounts import Accounts
 from app.store_audit import Audit
 from app.store_bans import Bans
 from app.store_events import Events
-from app.store_faults import SchemaAhead, SchemaBehind, SchemaMismatch, StoreDown
+from app.store_faults import SchemaAhead, SchemaBehind, SchemaMismatch, StoreDown, StoreTaken
 from app.store_listings import Listings
 from app.store_members import Members
 from app.store_retention import Retention
@@ -21,6 +21,7 @@ __all__ = [
     "Standing",
     "Store",
     "StoreDown",
+    "StoreTaken",
 ]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import column, table
 
 from app import store_sqlite
-from app.store_faults import SchemaAhead, SchemaBehind, StoreDown, is_outage, was_undone
+from app.store_faults import SchemaAhead, SchemaBehind, StoreDown, StoreTaken, is_outage, was_undone
 from app.store_lane import Lane
 from app.store_schema import HEAD, meta
 
@@ -29,6 +29,7 @@ Observe = Callable[[str, float], None]
 _READERS = 4
 _READS_WAITING = 4096
 _WRITES_WAITING = 1024
+_TAKEN_SECONDS = 0.2
 _ATTEMPTS = 4
 """Of a transaction that the database takes back: somebody else's went first."""
 _WRITTEN = insert(meta)
@@ -54,6 +55,7 @@ class Kind(Protocol):
         connections: int = 1,
         *,
         writes: bool = False,
+        alone: bool = False,
         password_file: Path | None = None,
     ) -> Engine:
         """An engine that gives up waiting after `busy_seconds`."""
@@ -83,18 +85,29 @@ class Database:
     """One writer thread and a few readers; every call is a single hop to a thread and back."""
 
     def __init__(
-        self, url: str, timeout: float, observe: Observe | None = None, password_file: Path | None = None
+        self,
+        url: str,
+        timeout: float,
+        observe: Observe | None = None,
+        password_file: Path | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
+        """`alone`: nobody else may write who asks for the same, where `lock_path` is None."""
         self._url = url
         self._timeout = timeout
         self._observe = observe
         self._password_file = password_file
         self._kind = kind_of(url)
+        self._alone = alone and self._kind.lock_path(url) is None
         self._writer: Side | None = None
         self._readers: Side | None = None
 
-    async def open(self) -> None:
-        """Connect and check server and schema. Raises StoreDown, SchemaBehind, SchemaAhead, Unfit."""
+    async def open(self, wait: float = 0.0) -> None:
+        """Connect and check server and schema. Raises StoreDown, SchemaBehind, SchemaAhead, Unfit.
+
+        Whoever serves the store alone may take `wait` seconds to end; then StoreTaken.
+        """
         if self._kind.is_absent(self._url):
             raise SchemaBehind("The database does not exist yet: run `python -m app migrate`.")
         self._writer = self._side("store writer", 1, _WRITES_WAITING, writes=True)
@@ -102,9 +115,22 @@ class Database:
         try:
             await self._read(self._kind.check)
             check_schema(await self._read(schema_revision))
+            if self._alone:
+                await self._take(wait)
         except BaseException:
             await self.close()
             raise
+
+    async def _take(self, wait: float) -> None:
+        clock = asyncio.get_running_loop().time
+        ends = clock() + wait
+        while True:
+            try:
+                return await self._write(_ping_write)
+            except StoreTaken:
+                if clock() >= ends:
+                    raise
+                await asyncio.sleep(_TAKEN_SECONDS)
 
     async def close(self) -> None:
         """Finish what was begun and close every connection. Harmless when repeated."""
@@ -133,7 +159,9 @@ class Database:
     def _side(self, name: str, threads: int, waiting: int, *, writes: bool = False) -> Side:
         # A lock that another process holds must fail before the caller's time-out does, or the writer lags behind it.
         busy = self._timeout * 0.8
-        engine = self._kind.connect(self._url, busy, threads, writes=writes, password_file=self._password_file)
+        alone = writes and self._alone
+        password_file = self._password_file
+        engine = self._kind.connect(self._url, busy, threads, writes=writes, alone=alone, password_file=password_file)
         return Side(Lane(name, threads, waiting, self._timeout), engine)
 
     async def _run(

@@ -60,6 +60,8 @@ _BEFORE = (
     .limit(bindparam("most"))
 )
 _NEWEST = (1 << 63) - 1
+_NAMES, (_NAME,) = listed("names", Text)
+_OFFSETS = select(rooms.c.name, rooms.c.offset).join(_NAMES, rooms.c.name == _NAME)
 
 
 class Events(Database):
@@ -85,6 +87,10 @@ class Events(Database):
     async def events_before(self, room: RoomId, before: int | None, limit: int) -> list[Event]:
         """The newest events below offset `before` and above the floor, oldest first, at most `limit` and 1000."""
         return await self._read(events_before, room, before, limit)
+
+    async def newest(self, names: Sequence[RoomId]) -> dict[RoomId, Offset]:
+        """The newest offsets of those rooms that there are, in one statement."""
+        return await self._read(newest, names) if names else {}
 
 
 def append(connection: Connection, writes: Sequence[Post | Change]) -> list[Stored | Denied]:
@@ -142,6 +148,12 @@ def events_before(connection: Connection, room: RoomId, before: int | None, limi
     """See `Events.events_before`."""
     values = {"room": room, "before": _NEWEST if before is None else before, "most": _most(limit)}
     return [_event(room, *row) for row in connection.execute(_BEFORE, values)][::-1]
+
+
+def newest(connection: Connection, names: Sequence[RoomId]) -> dict[RoomId, Offset]:
+    """See `Events.newest`."""
+    rows = connection.execute(_OFFSETS, {"names": as_list([name] for name in names)})
+    return {RoomId(room): Offset(offset) for room, offset in rows}
 
 
 def _most(limit: int) -> int:

@@ -15,6 +15,10 @@ class StoreDown(Exception):  # noqa: N818
     """The store could not be reached or did not commit in time; whether it wrote anything is unknown."""
 
 
+class StoreTaken(StoreDown):
+    """Another process serves this store alone; the message is the sentence to show."""
+
+
 class SchemaMismatch(Exception):  # noqa: N818
     """The database's tables are not those of this code; the message is the sentence to show."""
 

@@ -13,11 +13,13 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 
 from app.settings import SettingsError, read_secret
-from app.store_faults import StoreDown, Unfit
+from app.store_faults import StoreDown, StoreTaken, Unfit
 from app.store_grants import grant
 
 _MIGRATING: Final = 0x706F7274
 """Of the advisory lock that keeps two migrations apart: an arbitrary number, the same in every release."""
+_SERVING: Final = 0x706F7275
+"""Of the advisory lock that a process holds which serves the database alone."""
 _WAIT_SECONDS = 60.0
 _LEAST_CONNECT_SECONDS = 2
 _DEAD_PEER: Final = {
@@ -25,6 +27,13 @@ _DEAD_PEER: Final = {
     "keepalives_idle": 4,
     "keepalives_interval": 2,
     "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_DEAD_CLIENT: Final = {
+    # The same for the server, which holds the locks of a client that vanished until it notices.
+    "tcp_keepalives_idle": 4,
+    "tcp_keepalives_interval": 2,
+    "tcp_keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
 _DURABLE: Final = (
@@ -83,9 +92,12 @@ def connect(
     connections: int = 1,
     *,
     writes: bool = False,
+    alone: bool = False,
     password_file: Path | None = None,
 ) -> Engine:
     """An engine with at most that many connections, each of whose waits ends after `busy_seconds`.
+
+    With `alone` each holds a lock that only one connection to the database can hold, or raises StoreTaken.
 
     Writing transactions are READ COMMITTED: what they read behind a row's lock is what its last holder left. Reading
     ones see one snapshot. The password is read anew for each connection, so that it may be replaced.
@@ -100,7 +112,7 @@ def connect(
         pool_pre_ping=True,
         hide_parameters=True,
     )
-    event.listen(engine, "do_connect", partial(_connect, writes, password_file))
+    event.listen(engine, "do_connect", partial(_connect, writes, alone, password_file))
     return engine
 
 
@@ -126,23 +138,35 @@ def migrating(url: str, password_file: Path | None, role: str) -> Iterator[Conne
 def _bounds(busy_seconds: float) -> dict[str, Any]:
     """Settings of libpq (PostgreSQL 34.1.2) and of the session."""
     busy = math.ceil(busy_seconds * 1000)
-    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    waits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    limits = dict.fromkeys(waits, busy) | _DEAD_CLIENT
     return _DEAD_PEER | {
         "connect_timeout": max(_LEAST_CONNECT_SECONDS, math.ceil(busy_seconds)),
         "application_name": "portcullis",
         "client_encoding": "utf8",
-        "options": " ".join(f"-c {limit}={busy}" for limit in limits),
+        "options": " ".join(f"-c {limit}={value}" for limit, value in limits.items()),
     }
 
 
 def _connect(
-    writes: bool, password_file: Path | None, _dialect: object, _record: object, words: Any, options: Any
+    writes: bool,
+    alone: bool,
+    password_file: Path | None,
+    _dialect: object,
+    _record: object,
+    words: Any,
+    options: Any,
 ) -> DurableConnection:
     if password_file is not None:
         options = options | {"password": _password(password_file)}
     connection = DurableConnection.connect(*words, **options, autocommit=True)
     # Whatever the server, the database or the role has as its default.
     connection.execute(_DURABLE)
+    if alone and connection.execute("SELECT pg_try_advisory_lock(%s)", [_SERVING]).fetchone() != (True,):
+        connection.close()
+        raise StoreTaken(
+            "Another server works on this database: stop it first, or give all of them a REDIS_URL to share."
+        )
     connection.autocommit = False
     connection.read_only = not writes
     return connection

@@ -6,12 +6,28 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from app.model import Account, Address, BanKind, Session, SessionId, UserName
-from app.store_accounts import ACCOUNT_COLUMNS, insert_new
+from app.store_accounts import ACCOUNT_COLUMNS, BANNED_UNTIL, insert_new
 from app.store_database import Database
+from app.store_lists import as_list, listed
 from app.store_schema import accounts, bans, revocations, sessions, tickets
+from app.verdict import CloseCode
 
 SWEEP_GRACE = 120.0
 """Seconds that a revocation outlives its token: clocks may differ by the leeway, at most 60 s."""
@@ -58,6 +74,31 @@ _STANDING = select(
 ).select_from(_ONE.outerjoin(accounts, accounts.c.name == bindparam("name")))
 """One row, also for an account that does not exist."""
 
+_PASSES, (_NUMBER, _USER, _ADDRESS, _SESSION, _TOKEN) = listed("passes", Integer, Text, Text, Text, Text)
+_ENDED = select(
+    _NUMBER,
+    case(
+        (accounts.c.disabled, CloseCode.ACCOUNT_DISABLED.value),
+        (BANNED_UNTIL.is_not(None), CloseCode.ACCOUNT_BANNED.value),
+        (
+            exists().where(
+                bans.c.kind == BanKind.ADDRESS.value,
+                bans.c.value == _ADDRESS,
+                or_(bans.c.until.is_(None), bans.c.until > bindparam("now")),
+            ),
+            CloseCode.IP_BANNED.value,
+        ),
+        (exists().where(revocations.c.token_id == _TOKEN), CloseCode.REVOKED.value),
+        (
+            and_(
+                _SESSION.is_not(None),
+                ~exists().where(sessions.c.id == _SESSION, sessions.c.expires_at > bindparam("now")),
+            ),
+            CloseCode.REVOKED.value,
+        ),
+    ).label("code"),
+).select_from(_PASSES.join(accounts, accounts.c.name == _USER))
+
 _SWEEPS = (
     delete(sessions).where(sessions.c.expires_at <= bindparam("now")),
     delete(revocations).where(revocations.c.expires_at <= bindparam("long_ago")),
@@ -75,6 +116,10 @@ class Standing:
     """True as well when the credential has no session."""
     token_revoked: bool
     address_banned: bool
+
+
+Pass = tuple[UserName, Address, SessionId | None, str | None]
+"""What a live connection came in by: its account, its address, and the session or the token's id, if any."""
 
 
 class Sessions(Database):
@@ -110,6 +155,10 @@ class Sessions(Database):
     ) -> Standing:
         """Everything that a handshake must know about its credential, in one statement."""
         return await self._read(standing, user, address, session, token_id, now)
+
+    async def ended(self, passes: Sequence[Pass], now: float) -> dict[int, CloseCode]:
+        """Which of the passes (by their place) hold no longer and why, in one statement."""
+        return await self._read(ended, passes, now) if passes else {}
 
     async def revoke_token(self, token_id: str, expires_at: float) -> None:
         """Refuse the token from now on; remembered until past its own end. Harmless when repeated."""
@@ -171,6 +220,12 @@ def standing(
     *about, session_live, token_revoked, address_banned = row
     account = None if about[0] is None else Account(*about)
     return Standing(account, session is None or session_live, token_revoked, address_banned)
+
+
+def ended(connection: Connection, passes: Sequence[Pass], now: float) -> dict[int, CloseCode]:
+    """See `Sessions.ended`."""
+    asked = {"passes": as_list((number, *one) for number, one in enumerate(passes)), "now": now}
+    return {number: CloseCode(code) for number, code in connection.execute(_ENDED, asked) if code is not None}
 
 
 def revoke_token(connection: Connection, token_id: str, expires_at: float) -> None:

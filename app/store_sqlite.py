@@ -47,6 +47,7 @@ def connect(
     connections: int = 1,
     *,
     writes: bool = False,
+    alone: bool = False,  # noqa: ARG001 - whoever serves the file holds a lock beside it
     password_file: Path | None = None,  # noqa: ARG001 - a file has no password
 ) -> Engine:
     """An engine whose transactions are real: BEGIN IMMEDIATE when it writes, else BEGIN for one snapshot.

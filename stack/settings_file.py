@@ -9,7 +9,7 @@ from pathlib import Path
 from stack.place import Place
 from stack.problem import Problem
 
-BARE = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "WORKERS")
+BARE = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_PASSWORD_FILE", "WORKERS")
 """Taken from the file only: a shell often carries another project's DATABASE_URL."""
 STACK_ONLY = ("PORTCULLIS_STATE", "PORTCULLIS_HTTPS_PORT", "PORTCULLIS_HTTP_PORT", "PORTCULLIS_OUTER_PROXIES")
 LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")

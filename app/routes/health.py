@@ -39,4 +39,4 @@ async def _unready(backends: Backends) -> str | None:
         await backends.store.ping()
     except StoreDown:
         return "the store does not answer"
-    return None
+    return backends.shared.problem()

@@ -41,7 +41,7 @@ async def opened(server: Server | None) -> AsyncIterator[Limiter]:
         yield MemoryLimiter(STRIKES, 30.0, 100.0)
         return
     async with linked(server.where) as link:
-        yield RedisLimiter(link, f"{{t{next(FRESH)}}}", STRIKES, 30.0, 100.0, lambda: 1)
+        yield RedisLimiter(link, f"{{t{next(FRESH)}}}", STRIKES, 30.0, 100.0, lambda: 1, bool)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def limiter_on(link: RedisLink, processes: int = 1) -> RedisLimiter:
     """One process's limiter."""
-    return RedisLimiter(link, PREFIX, STRIKES, 30.0, 100.0, lambda: processes)
+    return RedisLimiter(link, PREFIX, STRIKES, 30.0, 100.0, lambda: processes, bool)
 
 
 def post(rate: Rate, cost: float = 1.0) -> Charge:

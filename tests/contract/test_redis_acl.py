@@ -31,7 +31,7 @@ PASSWORD = "not-a-secret"
 @pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server that knows the chat's user as the page describes it."""
-    line = re.search(r"^user chat (.+)$", PAGE, re.MULTILINE)
+    line = re.search(r"^user portcullis (.+)$", PAGE, re.MULTILINE)
     assert line is not None
     rules = line[1].split()
     assert rules[0].startswith("#")
@@ -51,7 +51,7 @@ def chat(server: Server, tmp_path: Path) -> Where:
 
 async def everything(link: RedisLink, where: Where) -> None:
     """All that the chat ever does."""
-    limiter = RedisLimiter(link, PREFIX, Rate(1.0, 1.0), 30.0, 60.0, lambda: 1)
+    limiter = RedisLimiter(link, PREFIX, Rate(1.0, 1.0), 30.0, 60.0, lambda: 1, bool)
     charge = Charge(Limit.POSTS_PER_USER, "ann", Rate(0.01, 1.0))
     assert [await limiter.hit([charge]) is None for _ in range(2)] == [True, False]
     assert await limiter.test([charge])

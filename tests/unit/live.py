@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import time
@@ -10,10 +11,12 @@ from typing import Any
 
 from app.address import ClientAddress
 from app.connection import Connection
+from app.hub import Hub
 from app.metrics import Metrics
-from app.model import Address, ConnectionId, Credential, Identity, SessionId, UserName
+from app.model import Address, ConnectionId, Credential, Identity, RoomId, SessionId, UserName
 from app.protocol import Profile
 from app.settings import Settings
+from tests.patience import PATIENCE
 from tests.unit.frames import frames
 
 _NUMBERS = itertools.count(1)
@@ -44,6 +47,19 @@ class PaperWire:
         """The frames written since the last time."""
         data, self.data = self.data, b""
         return [json.loads(payload) for _, payload in frames(data)]
+
+
+async def eventually(ask: Callable[[], object]) -> None:
+    """Go on once it is true."""
+    ends = time.monotonic() + PATIENCE
+    while not ask():
+        assert time.monotonic() < ends, "it never became true"
+        await asyncio.sleep(0)
+
+
+async def mended(hub: Hub, name: RoomId) -> None:
+    """Nothing waits for what is missing in the room, and nobody reads it any more."""
+    await eventually(lambda: (room := hub.rooms.get(name)) is None or not (room.repairing or room.holding))
 
 
 def connection(

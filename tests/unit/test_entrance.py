@@ -22,7 +22,7 @@ from app.settings import Settings
 from app.store import Store, StoreDown
 from app.verbs import Join
 from app.verdict import Denied, ErrorCode
-from tests.unit.live import PaperWire, connection
+from tests.unit.live import PaperWire, connection, mended
 
 ANN, BOB, ROOT = UserName("ann"), UserName("bob"), UserName("root")
 LONG = 400
@@ -145,9 +145,7 @@ async def test_what_the_broker_lost_is_read_from_the_store() -> None:
         backends.hub.deliver(lost[2:4])
         backends.hub.deliver(lost[8:9])
         await wrote(backends, Post(DEFAULT_ROOM, ANN, "last"))
-        room = backends.hub.rooms[DEFAULT_ROOM]
-        while room.repairing is not None:
-            await room.repairing
+        await mended(backends.hub, DEFAULT_ROOM)
         assert [frame["offset"] for frame in wire.take() if frame["type"] == "message"] == list(range(1, 12))
 
 
@@ -161,9 +159,7 @@ async def test_what_retention_took_before_a_repair_is_not_passed_over() -> None:
         for _ in range(3):
             await backends.store.retain(time.time(), 3600.0, 3)
         await wrote(backends, Post(DEFAULT_ROOM, ANN, "last"))
-        room = backends.hub.rooms.get(DEFAULT_ROOM)
-        while room is not None and room.repairing is not None:
-            await room.repairing
+        await mended(backends.hub, DEFAULT_ROOM)
         assert wire.closed == [(1013, "try_later")]
         assert not [frame for frame in wire.take() if frame["type"] == "message"]
 

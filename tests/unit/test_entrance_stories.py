@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import entrance, live_room, repair
+from app import entrance, hub, live_room, repair
 from app.backends import Backends
 from app.model import Change, Entry, Event, Post, RoomId, Stored, UserName
 from app.roles import Action
 from app.verdict import ERRORS, Denied, ErrorCode
 from tests.patience import PATIENCE, THOROUGH
-from tests.unit.live import PaperWire
+from tests.unit.live import PaperWire, mended
 from tests.unit.test_entrance import ANN, BOB, chat, join, live
 
 _NUMBERS = itertools.count(1)
@@ -137,8 +137,7 @@ class Stage:
             await self._repaired()
 
     async def _repaired(self) -> None:
-        while (room := self.backends.hub.rooms.get(self.room)) is not None and room.repairing is not None:
-            await room.repairing
+        await mended(self.backends.hub, self.room)
 
     async def _late_entry(self, room: RoomId, user: UserName) -> Entry | None:
         found = await self._entry(room, user)
@@ -206,6 +205,7 @@ async def tell(stage: Stage, story: Story) -> None:
         mock.patch.object(entrance, "_PAGE", story.page),
         mock.patch.object(entrance, "_AT_ONCE", 2),
         mock.patch.object(repair, "_PAGE", story.page),
+        mock.patch.object(hub, "_HOLD", 0.0),
         mock.patch.object(live_room, "_RECENT", story.recent),
     ):
         await stage.open()

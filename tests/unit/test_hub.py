@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app import hub as module
 from app.connection import Connection
 from app.hub import Hub
 from app.limiter import Rate
@@ -24,7 +25,7 @@ from app.model import (
 )
 from app.protocol import Profile
 from app.roles import Role
-from tests.unit.live import connection
+from tests.unit.live import connection, eventually
 
 STATE = RoomState(DEFAULT_ROOM, Offset(0), "e")
 ENTRY = Entry(STATE, Role.MEMBER)
@@ -111,19 +112,67 @@ def test_whoever_is_removed_gets_the_removal_and_nothing_after_it(hub: Hub, told
     assert (room.access, set(room.users)) == (1, {"eve"})
 
 
-def test_events_that_are_missing_are_asked_for_and_none_is_delivered_twice(hub: Hub, told: Told) -> None:
-    """A gap is delivered to nobody before it is filled; what came before is not sent again."""
+async def passed(hub: Hub) -> None:
+    """Long enough for the store to be asked for what is missing."""
+    await eventually(lambda: hub.rooms[DEFAULT_ROOM].holding is None)
+
+
+async def test_events_that_overtake_each_other_are_put_in_order(hub: Hub, told: Told) -> None:
+    """However they are mixed, each once, and the store is not asked."""
+    live, wire = connection()
+    hub.rooms[DEFAULT_ROOM].join(live, ENTRY)
+    hub.deliver([_event(1)])
+    for offsets in ((3,), (6, 7), (3,), (5,)):
+        hub.deliver([_event(offset) for offset in offsets])
+    assert [frame["offset"] for frame in wire.take()] == [1]
+    hub.deliver([_event(1), _event(2)])
+    assert [frame["offset"] for frame in wire.take()] == [2, 3]
+    hub.deliver([_event(4)])
+    assert [frame["offset"] for frame in wire.take()] == [4, 5, 6, 7]
+    await passed(hub)
+    assert told.lost == [] and not hub.rooms[DEFAULT_ROOM].held
+
+
+async def test_events_that_are_missing_are_asked_for_and_none_is_delivered_twice(hub: Hub, told: Told) -> None:
+    """A gap that is not filled in time is delivered to nobody; what came before is not sent again."""
     live, wire = connection()
     room = hub.rooms[DEFAULT_ROOM]
     room.join(live, ENTRY)
     hub.deliver([_event(1)])
     hub.deliver([_event(3)])
-    hub.deliver([_event(2), _event(4)])
-    assert told.lost == [room, room]
-    hub.deliver([_event(1), _event(2)])
+    assert told.lost == []
+    await passed(hub)
+    assert told.lost == [room] and room.heard == 3
     hub.deliver([_event(2)])
     hub.deliver([_event(2), _event(3), _event(4)])
     assert [frame["offset"] for frame in wire.take()] == [1, 2, 3, 4]
+
+
+async def test_what_only_the_store_tells_of_is_asked_for_too(hub: Hub, told: Told) -> None:
+    """Unless it arrives in time; a room that nobody is in, and what is there already, are nobody's loss."""
+    room = hub.rooms[DEFAULT_ROOM]
+    hub.behind(RoomId("elsewhere"), 9)
+    hub.behind(DEFAULT_ROOM, 0)
+    assert room.holding is None
+    hub.behind(DEFAULT_ROOM, 1)
+    hub.deliver([_event(1)])
+    await passed(hub)
+    assert told.lost == []
+    hub.behind(DEFAULT_ROOM, 2)
+    await passed(hub)
+    assert told.lost == [room]
+
+
+async def test_what_is_held_is_bounded(hub: Hub, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound all of it is left to the store."""
+    monkeypatch.setattr(module, "_HELD_AT_MOST", 3)
+    room = hub.rooms[DEFAULT_ROOM]
+    hub.deliver([_event(offset) for offset in range(2, 5)])
+    assert len(room.held) == 3
+    hub.deliver([_event(5)])
+    assert not room.held and room.heard == 5
+    await passed(hub)
+    assert told.lost == [room]
 
 
 def test_what_was_delivered_last_is_kept_for_those_who_come_right_back(hub: Hub) -> None:

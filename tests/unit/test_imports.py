@@ -24,8 +24,9 @@ LAYERS = (
     | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
-    | {"live_room", "rooms", "repair", "entrance", "floods", "charges", "marks", "handshake", "chat"},
+    | {"live_room", "rooms", "repair", "resync", "entrance", "floods", "charges", "marks", "handshake", "chat"},
     # wiring of one process
+    {"shared"},
     {"backends"},
     # the edge
     {"routes", "wire"},
@@ -43,7 +44,7 @@ HOMES = {
     "hiredis": {"redis_pipe"},
     "jwt": {"keys", "tokens", "issuers"},
     "orjson": {"protocol", "broker_redis"},
-    "prometheus_client": {"metrics"},
+    "prometheus_client": {"metrics", "gunicorn_conf"},
     "psycopg": {"store_postgres"},
     "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis"},
     "pydantic_core": {"verbs"},
@@ -95,7 +96,7 @@ def test_only_the_wiring_picks_backends() -> None:
         here = noun(path)
         used = {name.split(".")[1] for name in imported(path) if name.startswith("app.")} & IMPLEMENTATIONS
         family = {name for name in used if here.startswith(name.partition("_")[0])}
-        assert here in {"backends", "gunicorn_conf", "migrations"} or used == family, f"{here} picks {used}"
+        assert here in {"shared", "backends", "gunicorn_conf", "migrations"} or used == family, f"{here} picks {used}"
 
 
 def test_every_module_has_its_layer() -> None:

@@ -19,6 +19,7 @@ class Room:
 
     def __init__(self) -> None:
         self.size = 2
+        self.online: set[str] = set()
         self.told: asyncio.Queue[tuple[list[str], list[str]]] = asyncio.Queue()
         self.typing: asyncio.Queue[list[str]] = asyncio.Queue()
         self.broken = False
@@ -34,8 +35,11 @@ class Room:
     async def say_typing(self, _room: str, users: Sequence[str]) -> None:
         self.typing.put_nowait(list(users))
 
+    async def there(self, _room: str) -> set[UserName]:
+        return {UserName(name) for name in self.online}
+
     def notices(self, resume: float = 0.0) -> Notices:
-        return Notices(self.notify, self.say_typing, lambda _: self.size, 100, resume)
+        return Notices(self.notify, self.say_typing, lambda _: self.size, self.there, 100, resume)
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +69,19 @@ async def test_who_comes_right_back_was_never_away() -> None:
     assert await room.told.get() == ([], ["bob"])
     notices.went(DEFAULT_ROOM, ANN, said_so=True)
     assert await room.told.get() == ([], ["ann"])
+
+
+async def test_who_is_there_by_way_of_another_process_has_not_left() -> None:
+    """Whether they were there all the time or came back elsewhere; the others' leave is told."""
+    room = Room()
+    notices = room.notices()
+    room.online = {"ann"}
+    for user in (ANN, BOB):
+        notices.went(DEFAULT_ROOM, user, said_so=True)
+    assert await room.told.get() == ([], ["bob"])
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
 
 
 async def test_large_rooms_are_quiet() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app import hub as hub_module
 from app import repair as module
 from app.hub import Hub
 from app.limiter import Rate
@@ -19,8 +20,7 @@ from app.model import DEFAULT_ROOM, Entry, Event, Post, Stored, UserName
 from app.repair import Repair
 from app.roles import Role
 from app.store import Store, StoreDown
-from tests.patience import PATIENCE
-from tests.unit.live import PaperWire, connection
+from tests.unit.live import PaperWire, connection, eventually, mended
 
 
 class Busy(Store):
@@ -38,7 +38,7 @@ class Busy(Store):
         found = await super().events(room, after, limit)
         if self.more:
             self.more -= 1
-            self.hub.deliver((await self.posted(1))[-1:])
+            self.hub.deliver((await self.posted(2))[-1:])
         return found
 
     async def posted(self, count: int) -> list[Event]:
@@ -58,15 +58,14 @@ class Scene:
         return [frame["offset"] for frame in self.wire.take()]
 
     async def repaired(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while self.room.repairing is not None:
-                await self.room.repairing
+        await mended(self.hub, self.room.id)
 
 
 @pytest.fixture
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(module, "_RETRY", 0.01)
     monkeypatch.setattr(module, "_PAGE", 4)
+    monkeypatch.setattr(hub_module, "_HOLD", 0.0)
     url = f"sqlite:///{tmp_path}/chat.db"
     Store.migrate(url)
     store = Busy(url)
@@ -99,7 +98,7 @@ async def test_what_is_heard_of_while_a_page_is_read_is_not_forgotten(scene: Sce
     scene.store.more = more
     scene.hub.deliver((await scene.store.posted(2))[-1:])
     await scene.repaired()
-    assert scene.seen() == list(range(1, 3 + more))
+    assert scene.seen() == list(range(1, 3 + 2 * more))
 
 
 async def test_it_goes_on_until_the_store_answers(scene: Scene) -> None:
@@ -107,6 +106,7 @@ async def test_it_goes_on_until_the_store_answers(scene: Scene) -> None:
     events = await scene.store.posted(5)
     await scene.store.close()
     scene.hub.deliver(events[3:])
+    await eventually(lambda: scene.room.repairing)
     running = scene.room.repairing
     with pytest.raises(StoreDown, match="could not be read"):
         await scene.repair.room(scene.room, 5)
@@ -133,8 +133,9 @@ async def test_a_room_that_nobody_is_in_any_more_is_left_alone(scene: Scene) -> 
     """There is nobody to deliver to; the next one opens it anew."""
     events = await scene.store.posted(9)
     scene.hub.deliver(events[-1:])
+    await eventually(lambda: scene.room.repairing)
     del scene.hub.rooms[DEFAULT_ROOM]
-    await scene.repaired()
+    await eventually(lambda: scene.room.repairing is None)
     assert scene.seen() == []
 
 
