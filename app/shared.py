@@ -1,4 +1,4 @@
-"""What several processes share, and what one keeps to itself: limits, presence and delivery, over Redis or in memory."""
+"""Limits, presence and delivery: what several processes share over Redis, and one keeps to itself."""
 
 from __future__ import annotations
 

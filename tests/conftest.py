@@ -60,6 +60,13 @@ def stack() -> Iterator[RunningStack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server; one that cannot be had fails every test that asks for it."""
+    with postgres.cluster() as one:
+        yield one
+
+
 @pytest.fixture
 async def clients() -> AsyncIterator[None]:
     """The clients that the test leaves open are gone before any fixture ends that was there earlier."""

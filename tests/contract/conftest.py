@@ -7,18 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.store import Store
-from tests import postgres
 from tests.contract.house import furnish, opened
 from tests.contract.shelves import PostgresShelf, Shelf, SqliteShelf
 
 BACKENDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[postgres.Cluster]:
-    """A PostgreSQL server; one that cannot be had fails every test that asks for it."""
-    with postgres.cluster() as one:
-        yield one
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

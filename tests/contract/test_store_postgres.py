@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 
 from app.migrations import migrate
 from app.model import DEFAULT_ROOM, Stored
-from app.store import Store, StoreDown
+from app.store import Store, StoreDown, StoreTaken
 from app.store_faults import SchemaAhead, SchemaBehind, Unfit
 from app.store_postgres import connect
 from app.store_schema import metadata
@@ -150,6 +150,47 @@ async def test_commits_are_durable_whatever_the_role_has_as_its_default(cluster:
         found = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in wanted}
     engine.dispose()
     assert found == wanted
+
+
+async def test_a_server_that_shares_nothing_has_the_database_to_itself(cluster: Cluster, name: str) -> None:
+    """A second one waits for the first to end, or says what is wrong; who does not serve works beside it."""
+    url = cluster.url(name)
+    first, second, other = (Store(url, 5.0, alone=alone) for alone in (True, True, False))
+    await first.open()
+    try:
+        with pytest.raises(StoreTaken, match="Another server works on this database"):
+            await second.open(0.3)
+        await other.open()
+        await passes(other, [post("beside it")])
+        await other.close()
+        opening = asyncio.create_task(second.open(PATIENCE))
+        await passes(first, [post("still here")])
+        assert not opening.done()
+        await first.close()
+        await opening
+        await passes(second, [post("its turn")])
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_whoever_loses_the_database_to_another_server_writes_no_more(cluster: Cluster, name: str) -> None:
+    """Its connection broke, and the other one was quicker: each write says so until the other one is gone."""
+    url = cluster.url(name)
+    first, second = (Store(url, 5.0, alone=True) for _ in range(2))
+    await first.open()
+    try:
+        opening = asyncio.create_task(second.open(PATIENCE))
+        await asyncio.sleep(0.3)
+        cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", name)
+        await opening
+        with pytest.raises(StoreTaken):
+            await first.append([post("too late")])
+        await second.close()
+        await recovered(first)
+    finally:
+        await first.close()
+        await second.close()
 
 
 async def test_the_password_comes_from_its_file_anew_for_each_connection(

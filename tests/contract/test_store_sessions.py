@@ -10,6 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.model import Address, BanKind, Session, SessionId, UserName
 from app.store import Standing, Store
+from app.store_sessions import Pass
+from app.verdict import CloseCode
 from tests.contract.folk import ANN, BOB
 from tests.contract.house import HOME, opened
 
@@ -108,6 +110,42 @@ async def test_standing_sees_each_thing_held_against_a_credential(store: Store) 
     assert await ask(HOME, "s", "bad", 500.0) == (True, True, False)
     assert await ask("192.0.2.9", "s", "good", 699.0) == (True, False, True)
     assert await ask("192.0.2.9", "s", "good", 700.0) == (True, False, False)
+
+
+async def test_what_has_ended_is_found_among_many_passes(store: Store) -> None:
+    """Each by its place and with the code to close by; those that hold, and who is unknown, are left out."""
+    banned, off, away = UserName("banned"), UserName("off"), UserName("away")
+    for user in (ANN, BOB, banned, off, away):
+        await store.create_account(user, "hash")
+    await store.open_session(a_session("s"), b"s")
+    await store.open_session(a_session("over", created_at=-900.0), b"over")
+    await store.revoke_token("bad", 2000.0)
+    await store.add_ban(BanKind.ADDRESS, "192.0.2.9", 700.0, "spam", BOB)
+    await store.add_ban(BanKind.USER, "banned", None, "spam", BOB)
+    await store.add_ban(BanKind.USER, "away", 400.0, "spam", BOB)
+    await store.set_disabled(off, True)
+    home, there = HOME, Address("192.0.2.9")
+    passes: list[Pass] = [
+        (ANN, home, SessionId("s"), "good"),
+        (ANN, home, SessionId("over"), None),
+        (ANN, home, SessionId("gone"), None),
+        (BOB, home, None, "bad"),
+        (BOB, home, None, "good"),
+        (BOB, there, None, "good"),
+        (banned, home, None, "good"),
+        (off, home, None, None),
+        (UserName("nobody"), home, None, None),
+        (away, home, None, None),
+    ]
+    assert await store.ended(passes, 500.0) == {
+        1: CloseCode.REVOKED,
+        2: CloseCode.REVOKED,
+        3: CloseCode.REVOKED,
+        5: CloseCode.IP_BANNED,
+        6: CloseCode.ACCOUNT_BANNED,
+        7: CloseCode.ACCOUNT_DISABLED,
+    }
+    assert await store.ended([], 500.0) == {}
 
 
 async def test_sweeping_removes_what_is_over_and_nothing_else(store: Store) -> None:

@@ -29,7 +29,7 @@ from app.frames import SERVER_FRAMES, Ack, Error, TutorialMessage
 from app.keys import create_key, open_keys
 from app.model import Credential, Identity, UserName
 from app.passwords import Passwords
-from app.settings import Settings
+from app.settings import BARE, Settings
 from app.store import Store
 from tests.patience import PATIENCE
 
@@ -130,7 +130,10 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {f"PORTCULLIS_{name.upper()}": value for name, value in self.settings.items()}
+        ours = {
+            name.upper() if name.upper() in BARE else f"PORTCULLIS_{name.upper()}": value
+            for name, value in self.settings.items()
+        }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PORTCULLIS_")}
         return kept | ours | {"PORTCULLIS_STATE": str(self.state)}
 
@@ -141,11 +144,12 @@ class Server:
         return Settings(state=self.state, **chosen)
 
     def prepare(self) -> None:
-        """Folders, keys and an empty database, as the stack makes them."""
+        """Folders, keys and an empty database, as the stack makes them; keys only where no others are named."""
         for name in ("run", "data", "secrets", "secrets/signing"):
             (self.state / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not list((self.state / "secrets/signing").glob("*.pem")):
-            create_key(self.state / "secrets/signing")
+        keys = self.load().signing_folder
+        if not list(keys.glob("*.pem")):
+            create_key(keys)
         Store.migrate(self.load().database)
 
     def start(self) -> None:
