@@ -15,15 +15,18 @@ from app.auth import Auth
 from app.batch import Batch
 from app.broker import Broker
 from app.broker_memory import MemoryBroker
+from app.charges import Charges
 from app.chat import Chat
 from app.drain import Drain
 from app.entrance import RECOVERIES, Entrance
+from app.floods import Floods
 from app.handshake import Doorman
 from app.hub import Hub
 from app.keys import open_keys
 from app.limiter import MESSAGE_LIMITS, Limiter, Rate
 from app.limiter_memory import MemoryLimiter
 from app.lock import StoreLock
+from app.marks import Marks
 from app.metrics import Metrics
 from app.model import RoomId, SessionId
 from app.notices import Notices
@@ -63,6 +66,8 @@ class Backends:
     drain: Drain
     doorman: Doorman
     rooms: Rooms
+    floods: Floods
+    marks: Marks
     chat: Chat
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -75,13 +80,13 @@ class Backends:
         """Every second what has to happen whether the store answers or not: expiry above all."""
         while True:
             await asyncio.sleep(_TICK)
-            await self._attempt(self._tick)
+            await self.attempt(self._tick)
 
     async def retain(self) -> None:
         """Now and then, a failing store permitting: delete what is older than the retention."""
         while True:
             await asyncio.sleep(self.settings.retention_every_seconds)
-            await self._attempt(self._retain)
+            await self.attempt(self._retain)
 
     async def _retain(self) -> None:
         """Step by step, each short enough for the posts that wait behind it."""
@@ -92,9 +97,9 @@ class Backends:
         """Every second, a failing store permitting: ask whether it answers, say who was seen, sweep now and then."""
         for ticks in itertools.count(1):
             await asyncio.sleep(_TICK)
-            await self._attempt(partial(self._tend, ticks))
+            await self.attempt(partial(self._tend, ticks))
 
-    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def attempt(self, work: Callable[[], Awaitable[None]]) -> None:
         """A clock that stopped at the first failure would keep expired credentials alive."""
         try:
             await work()
@@ -117,7 +122,7 @@ class Backends:
             await self.store.ping_write()
             self.batch.failed = False
         self.metrics.degraded.labels("store").set(0)
-        await self.rooms.store_marks()
+        await self.marks.flush()
         # Often enough that no session idles out under a live socket.
         if ticks % max(1, min(_TOUCH_TICKS, int(self.settings.session_idle_seconds / 4))) == 0:
             await self.store.touch_sessions([SessionId(session) for session in self.hub.sessions()], time.time())
@@ -143,7 +148,8 @@ def build(settings: Settings) -> Backends:
         )
     )
     broker = MemoryBroker()
-    hub = Hub(metrics, Rate(settings.posts_per_room_per_second, settings.posts_per_room_burst))
+    charges, marks = Charges(settings), Marks(store)
+    hub = Hub(metrics, charges.room)
     broker.subscribe(hub.deliver, hub.revoke, hub.notify, hub.typing)
     auth = Auth(settings, store, open_keys(settings))
     batch = Batch(store, broker.publish, metrics, settings.batch_posts, settings.queued_posts)
@@ -156,13 +162,31 @@ def build(settings: Settings) -> Backends:
     )
     drain = Drain(hub, batch, metrics, settings.drain_seconds)
     doorman = Doorman(settings, auth, limiter, presence, drain, metrics)
-    rooms = Rooms(settings, store, limiter, presence, broker, batch, notices, metrics)
+    rooms = Rooms(settings, store, limiter, presence, broker, batch, notices, charges, marks, metrics)
     repair = Repair(store, hub, settings.store_timeout_seconds)
     entrance = Entrance(store, hub, rooms, repair, presence, notices, metrics, settings.rooms_per_user)
-    chat = Chat(settings, auth, limiter, presence, broker, hub, batch, notices, rooms, entrance, metrics)
+    floods = Floods(limiter, broker, metrics)
+    chat = Chat(
+        settings, auth, limiter, presence, floods, hub, batch, notices, rooms, charges, marks, entrance, metrics
+    )
     hub.removed, hub.lost = chat.removed, repair.begin
     return Backends(
-        settings, store, limiter, presence, broker, auth, metrics, hub, batch, notices, drain, doorman, rooms, chat
+        settings,
+        store,
+        limiter,
+        presence,
+        broker,
+        auth,
+        metrics,
+        hub,
+        batch,
+        notices,
+        drain,
+        doorman,
+        rooms,
+        floods,
+        marks,
+        chat,
     )
 
 
@@ -184,6 +208,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
             await asyncio.gather(*clocks, return_exceptions=True)
             backends.notices.stop()
             await backends.batch.flush(settings.store_timeout_seconds)
+            await backends.attempt(backends.marks.flush)
             await backends.store.close()
             backends.auth.close()
     finally:

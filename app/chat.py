@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from functools import partial
 from typing import Final, assert_never
@@ -11,24 +10,25 @@ from typing import Final, assert_never
 from app import protocol, verbs
 from app.auth import Auth
 from app.batch import Batch
-from app.broker import Broker
+from app.charges import Charged, Charges
 from app.connection import Connection
 from app.entrance import Entrance
+from app.floods import Floods
 from app.hub import Hub
-from app.limiter import Charge, Limit, Limiter, Rate, Throttle
+from app.limiter import Limit, Limiter, Throttle
 from app.live_room import LiveRoom
+from app.marks import Marks
 from app.metrics import Metrics
-from app.model import DEFAULT_ROOM, Post, Revocation, RevocationKind, RoomId, Stored
+from app.model import DEFAULT_ROOM, Post, RoomId, Stored
 from app.notices import Notices
 from app.presence import Presence
 from app.protocol import Invalid, Malformed, Profile
-from app.roles import Action, Role, judge
-from app.rooms import Asked, Rooms
+from app.roles import Action, judge
+from app.rooms import Rooms
 from app.settings import Settings
 from app.store import StoreDown
 from app.verdict import CloseCode, Denied, ErrorCode, Reason
 
-_security = logging.getLogger("portcullis.security")
 _RETRY_STORE: Final = 1.0
 _NOT_STORED: Final = Denied(
     ErrorCode.BUSY, _RETRY_STORE, sentence="The message could not be stored now. Send it again with the same id."
@@ -52,11 +52,13 @@ class Chat:
         auth: Auth,
         limiter: Limiter,
         presence: Presence,
-        broker: Broker,
+        floods: Floods,
         hub: Hub,
         batch: Batch,
         notices: Notices,
         rooms: Rooms,
+        charges: Charges,
+        marks: Marks,
         entrance: Entrance,
         metrics: Metrics,
     ) -> None:
@@ -64,16 +66,16 @@ class Chat:
         self._auth = auth
         self._limiter = limiter
         self._presence = presence
-        self._broker = broker
+        self._floods = floods
         self._hub = hub
         self._batch = batch
         self._notices = notices
         self._rooms = rooms
-        self._entrance = entrance
+        self._charges = charges
+        self._marks = marks
+        self.entrance = entrance
         self._metrics = metrics
         self._leaving: set[asyncio.Task[None]] = set()
-        self._bytes_rate = Rate(settings.bytes_per_user_per_second, settings.bytes_per_user_burst)
-        self._reads_rate = Rate(settings.reads_per_user_per_second, settings.reads_per_user_burst)
 
     async def welcome(self, connection: Connection) -> None:
         """Right after the accept: the tutorial profile is in the default room without asking."""
@@ -113,7 +115,7 @@ class Chat:
 
     async def _own(self, connection: Connection, verb: Malformed | verbs.Refresh | verbs.Ping, size: int) -> None:
         """What concerns the connection and no room costs its bytes."""
-        throttle = await self._limiter.hit([self._bytes(connection, size)])
+        throttle = await self._limiter.hit([self._charges.frame(connection.identity.user, size)])
         if throttle is not None:
             return await self._throttle(connection, verb.id, throttle)
         match verb:
@@ -127,7 +129,7 @@ class Chat:
                 assert_never(verb)
         return None
 
-    async def _act(self, connection: Connection, verb: Asked, size: int) -> None:
+    async def _act(self, connection: Connection, verb: Charged, size: int) -> None:
         """Have a room's verb carried out and answer with its ack, its page, or the reason why not."""
         try:
             answer = await self._rooms.act(connection.identity.user, verb, size)
@@ -138,7 +140,7 @@ class Chat:
                 throttle = Throttle(Limit(answer.limit or ""), answer.retry_after or 0.0)
                 await self._throttle(connection, verb.id, throttle)
             case Denied():
-                connection.send(protocol.error(answer, verb.id, getattr(verb, "room", None)))
+                self._deny(connection, answer, verb.id, getattr(verb, "room", None))
             case Stored():
                 connection.send(protocol.ack(verb.id, answer.event.room, answer.event.offset))
             case dict():
@@ -148,37 +150,36 @@ class Chat:
         """Typing and reading concern live members only, and are not answered unless an id asks for it."""
         if await self._spent(connection, verb, size):
             return
-        room = self._live(connection, verb.room)
-        denied = room if isinstance(room, Denied) else self._barred(connection, room, Action(verb.type))
-        if denied is not None:
-            connection.send(protocol.error(denied, verb.id, verb.room))
+        room = self._open_to(connection, verb.room, Action(verb.type))
+        if isinstance(room, Denied):
+            self._deny(connection, room, verb.id, verb.room)
             return
         if isinstance(verb, verbs.Read):
-            self._rooms.mark(connection.identity.user, verb)
+            self._marks.put(room.id, connection.identity.user, verb.offset)
         else:
             self._notices.typing(RoomId(verb.room), connection.identity.user)
         if verb.id is not None:
             connection.send(protocol.ack(verb.id, verb.room))
 
-    async def _spent(self, connection: Connection, verb: verbs.InRoom, size: int) -> bool:
-        """Whether a verb that reads was one too many; it is answered then."""
-        reads = Charge(Limit.READS_PER_USER, connection.identity.user, self._reads_rate)
-        throttle = await self._limiter.hit([self._bytes(connection, size), reads])
+    async def _spent(self, connection: Connection, verb: Charged, size: int) -> bool:
+        """Whether the verb was one too many; it is answered then."""
+        throttle = await self._limiter.hit(self._charges.verb(connection.identity.user, verb, size))
         if throttle is not None:
             await self._throttle(connection, verb.id, throttle)
         return throttle is not None
-
-    def _bytes(self, connection: Connection, size: int) -> Charge:
-        return Charge(Limit.BYTES_PER_USER, connection.identity.user, self._bytes_rate, size)
 
     def _live(self, connection: Connection, room: str) -> LiveRoom | Denied:
         room_id = RoomId(room)
         return self._hub.rooms[room_id] if room_id in connection.rooms else Denied(ErrorCode.NOT_JOINED)
 
-    def _barred(self, connection: Connection, room: LiveRoom, action: Action) -> Denied | None:
-        """Why a live member may not do it."""
+    def _open_to(self, connection: Connection, name: str, action: Action) -> LiveRoom | Denied:
+        """The room, where the connection is live in it and its user may do that."""
+        room = self._live(connection, name)
+        if isinstance(room, Denied):
+            return room
         member = room.users[connection.identity.user]
-        return judge(member.role, action, time.time(), archived=room.archived, muted_until=member.muted_until)
+        denied = judge(member.role, action, time.time(), archived=room.archived, muted_until=member.muted_until)
+        return denied or room
 
     def handle_binary(self, connection: Connection) -> None:
         """Answer a binary frame: nobody here speaks binary."""
@@ -191,21 +192,21 @@ class Chat:
 
     async def _post(self, connection: Connection, verb: verbs.Post, size: int) -> None:
         received = time.perf_counter()
-        room = self._live(connection, verb.room)
-        denied = room if isinstance(room, Denied) else self._barred(connection, room, Action.POST)
-        if isinstance(room, Denied) or denied is not None:
-            return self._answer(connection, verb.id, received, denied)
-        user = connection.identity.user
+        room = self._open_to(connection, verb.room, Action.POST)
+        if isinstance(room, Denied):
+            return self._answer(connection, verb.id, received, room)
+        # What the store will trust the answer above by; a change behind it makes the store ask anew.
+        user, access = connection.identity.user, room.access
+        slow = room.slow(user)
         if connection.unacked >= self._settings.unacked_posts_per_connection:
             throttle: Throttle | None = Throttle(Limit.UNACKED_POSTS, _RETRY_STORE)
         else:
-            slow = room.slow if room.users[user].role is Role.MEMBER else None
-            throttle = await self._limiter.hit(self._rooms.post_charges(user, room.id, room.rate, slow, size))
+            throttle = await self._limiter.hit(self._charges.post(user, room.id, room.rate, slow, size))
         if throttle is not None:
             self._metrics.messages.labels("throttled").inc()
             return await self._throttle(connection, verb.id, throttle)
         connection.unacked += 1
-        post = Post(room.id, user, verb.message, verb.id, room.access)
+        post = Post(room.id, user, verb.message, verb.id, access)
         if not self._batch.put(post, partial(self._acknowledge, connection, verb.id, received)):
             self._acknowledge(connection, verb.id, received, None)
         return None
@@ -232,26 +233,32 @@ class Chat:
 
     async def _enter(self, connection: Connection, verb: verbs.Join) -> bool:
         try:
-            denied = await self._entrance.enter(connection, verb)
+            denied = await self.entrance.enter(connection, verb)
         except StoreDown:
             denied = Denied(ErrorCode.BUSY, _RETRY_STORE, sentence="The room cannot be read now. Join again.")
-        if denied is None:
-            return True
-        if denied.code is ErrorCode.ROOM_FULL:
-            self._metrics.messages_throttled.labels(Limit.MEMBERS_PER_ROOM).inc()
-        connection.send(protocol.error(denied, verb.id, verb.room))
-        return False
+        if denied is not None:
+            self._deny(connection, denied, verb.id, verb.room)
+        return denied is None
+
+    def _deny(self, connection: Connection, denied: Denied, client_id: str | None, room: str | None) -> None:
+        """A refusal that is no flood, though a limit may have been reached."""
+        if denied.limit is not None:
+            self._metrics.messages_throttled.labels(denied.limit).inc()
+        connection.send(protocol.error(denied, client_id, room))
 
     async def _leave(self, connection: Connection, verb: verbs.Leave, size: int) -> None:
-        """Give up the membership; of the default room everybody is a member, so only this connection leaves it."""
-        if verb.room != DEFAULT_ROOM:
+        """Give up the membership; where there is none to give up, only this connection leaves."""
+        room = self._live(connection, verb.room)
+        if verb.room != DEFAULT_ROOM and (isinstance(room, Denied) or room.users[connection.identity.user].joined):
             return await self._act(connection, verb, size)
-        if DEFAULT_ROOM not in connection.rooms:
-            connection.send(protocol.error(Denied(ErrorCode.NOT_JOINED), verb.id))
+        if await self._spent(connection, verb, size):
             return None
-        self._exit(connection, self._hub.rooms[DEFAULT_ROOM], said_so=True)
-        await self._presence.leave(DEFAULT_ROOM, connection.id)
-        connection.send(protocol.ack(verb.id, DEFAULT_ROOM))
+        room = self._live(connection, verb.room)
+        if isinstance(room, Denied):
+            return self._deny(connection, room, verb.id, verb.room)
+        self._exit(connection, room, said_so=True)
+        await self._presence.leave(room.id, connection.id)
+        connection.send(protocol.ack(verb.id, room.id))
         return None
 
     def _exit(self, connection: Connection, room: LiveRoom, *, said_so: bool) -> None:
@@ -295,12 +302,7 @@ class Chat:
         if connection.close_code is not None:
             return
         connection.throttled += 1
-        self._metrics.messages_throttled.labels(throttle.limit).inc()
         if answer:
             denied = Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
             connection.send(protocol.error(denied, client_id))
-        user = connection.identity.user
-        seconds = await self._limiter.strike(user)
-        if seconds > 0:
-            _security.warning("user_cooled_down", extra={"user": user, "seconds": seconds})
-            await self._broker.revoke(Revocation(RevocationKind.USER, user, "flood"))
+        await self._floods.throttled(connection.identity.user, throttle.limit)

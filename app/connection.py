@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -30,7 +31,7 @@ class Wire(Protocol):
         ...
 
     async def drained(self) -> bool:
-        """Wait until the reader has taken most of what was written; False when it is gone."""
+        """Wait until the reader, or the kernel for it, has taken what was written; False when it is gone."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -44,6 +45,7 @@ class Connection:
     __slots__ = (
         "_metrics",
         "_outbox_bytes",
+        "_stall_seconds",
         "_wire",
         "address",
         "close_code",
@@ -87,6 +89,7 @@ class Connection:
         self._wire = wire
         self._metrics = metrics
         self._outbox_bytes = settings.outbox_bytes
+        self._stall_seconds = settings.ping_seconds + settings.pong_seconds
 
     def send(self, data: bytes) -> bool:
         """Write frames that must arrive, or close a reader that is too far behind: False then."""
@@ -105,8 +108,20 @@ class Connection:
             self._wire.write(data)
 
     async def drained(self) -> bool:
-        """Wait for the reader: a replay may be larger than any outbox. False when there is none any more."""
-        return await self._wire.drained() and self.close_code is None
+        """Wait until nothing is waiting: a replay may be larger than any outbox. False when there is no reader left.
+
+        One that takes nothing for as long as a dead peer is given is closed, whether it answers pings or not.
+        """
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                return await self._wire.drained() and self.close_code is None
+        except TimeoutError:
+            self._evict()
+            return False
+
+    def fits(self, data: bytes) -> bool:
+        """Whether half of the outbox is free behind it, for what is to come."""
+        return (self._wire.buffered() + len(data)) * 2 <= self._outbox_bytes
 
     @property
     def waiting(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from app import fields, protocol
@@ -18,14 +19,16 @@ from app.protocol import Profile
 from app.repair import Repair
 from app.roles import Action, Role
 from app.rooms import Rooms, judged
-from app.store import Store
+from app.store import Store, StoreDown
 from app.verbs import Join
 from app.verdict import CloseCode, Denied, ErrorCode
 
 _RETRY_FULL: Final = 5.0
 _PAGE: Final = 256
-_AT_ONCE: Final = 32
-"""Events written before the reader is waited for: 70 KiB at most, within any outbox."""
+_AT_ONCE: Final = 16_384
+"""Bytes written before the reader is waited for, but for an event that is longer: as much as the smallest outbox."""
+
+Found = tuple[Entry, LiveRoom]
 
 
 class Entrance:
@@ -54,7 +57,7 @@ class Entrance:
     async def enter(self, connection: Connection, verb: Join) -> Denied | None:
         """Answer by `joined` and the events that the client asked for, from then on by every event; or say why not."""
         room_id = RoomId(verb.room)
-        entry = await self._admitted(connection, room_id)
+        entry = await self._admitted(connection, verb)
         if isinstance(entry, Denied):
             return entry
         if not await self._presence.enter(room_id, connection.id):
@@ -66,13 +69,18 @@ class Entrance:
                 await self._presence.leave(room_id, connection.id)
                 self._hub.drop_if_empty(room_id)
 
-    async def _admitted(self, connection: Connection, room: RoomId) -> Entry | Denied:
-        """The user's entry once they may be here; a public room or an invitation makes them a member first."""
-        user = connection.identity.user
+    async def _admitted(self, connection: Connection, verb: Join) -> Entry | Denied:
+        """The user's entry once they may be here; a public room or an invitation makes them a member first.
+
+        A resume makes nobody a member: who was removed while away would be back before anybody noticed.
+        """
+        room, user = RoomId(verb.room), connection.identity.user
         entry = await self._store.entry(room, user)
         if entry is not None and entry.role in (Role.GUEST, Role.INVITED):
+            if verb.after is not None:
+                return Denied(ErrorCode.REMOVED)
             change = Change(room, user, Action.JOIN, rooms_at_most=self._rooms_per_user)
-            answer = await self._rooms.write(change)
+            answer = await self._rooms.change(change)
             # UNCHANGED: another connection of theirs was quicker.
             if isinstance(answer, Denied) and answer.code is not ErrorCode.UNCHANGED:
                 return answer
@@ -82,39 +90,53 @@ class Entrance:
         return judged(entry, Action.HISTORY, time.time()) or entry
 
     async def _catch_up(self, connection: Connection, verb: Join) -> Denied | None:
-        """Replay until nothing is missing, then join in the same breath.
+        """Replay until nothing is missing, then join in the same breath."""
+        found = await self._agreed(connection, RoomId(verb.room))
+        if isinstance(found, Denied):
+            return found
+        cursor = self._greet(connection, verb, *found)
+        try:
+            await self._follow(connection, *found, cursor)
+        except StoreDown:
+            # The client was told that it is in; that it is not, only another connection can tell it.
+            connection.close(CloseCode.SLOW_CONSUMER)
+        return None
 
-        Each round asks the store anew who the user is, and trusts the answer only while the live room agrees that
-        nobody's membership has changed since: what was delivered up to then is theirs to read.
-        """
-        room_id, cursor = RoomId(verb.room), None
+    async def _agreed(self, connection: Connection, room_id: RoomId) -> Found | Denied:
+        """Who the user is and the live room, once the room agrees that nobody's membership has changed since: what was
+        delivered up to then is theirs to read."""
         while True:
             entry = await self._store.entry(room_id, connection.identity.user)
-            denied = Denied(ErrorCode.ROOM_UNKNOWN) if entry is None else judged(entry, Action.HISTORY, time.time())
-            if entry is None or denied is not None:
-                return denied if cursor is None else Denied(ErrorCode.REMOVED)
+            if entry is None:
+                return Denied(ErrorCode.ROOM_UNKNOWN)
+            denied = judged(entry, Action.HISTORY, time.time())
+            if denied is not None:
+                return denied
             room = self._hub.rooms.get(room_id)
             if room is None:
                 self._hub.open(entry.state)
                 continue
-            if entry.state.offset > room.offset:
-                await self._repair.room(room)
-            if room.access != entry.state.access or self._hub.rooms.get(room_id) is not room:
-                continue
-            if cursor is None:
-                cursor = self._greet(connection, verb, entry, room)
-            recent = room.since(cursor)
-            if recent is not None:
-                self._join(connection, room, entry, recent)
-                return None
-            cursor = await self._replay(connection, room, cursor)
-            if cursor is None:
-                return None
+            await self._repair.room(room, entry.state.offset)
+            if room.access == entry.state.access and self._hub.rooms.get(room_id) is room:
+                return entry, room
+
+    async def _follow(self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int) -> None:
+        """Page by page up to where the room is, each page behind the question who the user is now."""
+        while not self._join(connection, room, entry, cursor):
+            reached = await self._replay(connection, room, cursor)
+            if reached is None:
+                return
+            found = await self._agreed(connection, room.id)
+            if isinstance(found, Denied):
+                # `joined` has answered the frame, so this carries no id.
+                connection.send(protocol.error(Denied(ErrorCode.REMOVED), room=room.id))
+                return
+            (entry, room), cursor = found, reached
 
     def _greet(self, connection: Connection, verb: Join, entry: Entry, room: LiveRoom) -> int:
         """Send `joined`; returns the offset that the client has everything up to."""
         offset, recovered = room.offset, False
-        if verb.after is not None:
+        if verb.after is not None and room.id not in connection.rooms:
             outcome = _recovery(verb.after, verb.epoch, entry, room)
             self._metrics.recoveries.labels(outcome).inc()
             if outcome == "recovered":
@@ -133,17 +155,38 @@ class Entrance:
             # Retention overtook a slow reader: what is missing is never passed over in silence.
             connection.close(CloseCode.SLOW_CONSUMER)
             return None
-        for start in range(0, len(page), _AT_ONCE):
-            connection.send(protocol.events(page[start : start + _AT_ONCE], connection.profile))
+        for data in _portions(page, connection.profile):
             if not await connection.drained():
                 return None
-        return page[-1].offset
+            connection.send(data)
+        return page[-1].offset if await connection.drained() else None
 
-    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, recent: list[Event]) -> None:
-        if recent:
-            connection.send(protocol.events(recent, connection.profile))
-        if room.join(connection, entry):
-            self._notices.came(room.id, connection.identity.user)
+    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, cursor: int) -> bool:
+        """Be live, with what is still missing from memory; False when that goes further back or would not fit."""
+        recent = room.since(cursor)
+        data = b"" if recent is None else protocol.events(recent, connection.profile)
+        if recent is None or (data and not connection.fits(data)):
+            return False
+        if room.id not in connection.rooms:
+            if data:
+                connection.send(data)
+            if room.join(connection, entry):
+                self._notices.came(room.id, connection.identity.user)
+        return True
+
+
+def _portions(page: Sequence[Event], profile: Profile) -> Iterator[bytes]:
+    """The page's frames, as many at a time as may be written at once."""
+    frames: list[bytes] = []
+    size = 0
+    for event in page:
+        frame = protocol.events([event], profile)
+        if frames and size + len(frame) > _AT_ONCE:
+            yield b"".join(frames)
+            frames, size = [], 0
+        frames.append(frame)
+        size += len(frame)
+    yield b"".join(frames)
 
 
 def _recovery(after: int, epoch: str | None, entry: Entry, room: LiveRoom) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from app import protocol
 from app.connection import Connection
 from app.limiter import Rate
-from app.live_room import LiveRoom, in_runs, removed_by
+from app.live_room import LiveRoom, in_runs
 from app.metrics import Metrics
 from app.model import ConnectionId, Event, EventKind, Identity, Revocation, RevocationKind, RoomId, RoomState, UserName
 from app.protocol import Profile
-from app.verdict import CLOSES, CloseCode
+from app.verdict import CLOSES, CloseCode, Denied, ErrorCode
 
 _BY_WORD = {word: code for code, (word, _) in CLOSES.items()}
 
@@ -87,14 +87,14 @@ class Hub:
             if not events:
                 return
         if events[0].offset != room.offset + 1 or events[-1].offset != room.offset + len(events):
+            room.heard = max(room.heard, events[-1].offset)
             self.lost(room)
             return
         for run in in_runs(events):
             self._write(room, run)
             room.apply(run)
-            gone = removed_by(run[-1])
-            if gone is not None:
-                self._remove(room, gone)
+            for user in room.removed_by(run[-1]):
+                self._remove(room, user, told=run[-1].kind is EventKind.MEMBER)
 
     def _write(self, room: LiveRoom, events: list[Event]) -> None:
         for profile, members in room.members.items():
@@ -105,9 +105,12 @@ class Hub:
         for event in events:
             self._metrics.delivery_seconds.observe(max(0.0, now - event.timestamp))
 
-    def _remove(self, room: LiveRoom, user: UserName) -> None:
+    def _remove(self, room: LiveRoom, user: UserName, *, told: bool) -> None:
+        """`told` when the event itself says that it concerns that user."""
         for connection in room.of(user):
             self.leave(connection, room)
+            if not told:
+                connection.send(protocol.error(Denied(ErrorCode.REMOVED), room=room.id))
             self.removed(connection, room)
 
     def _tell_user(self, event: Event) -> None:

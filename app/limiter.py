@@ -108,7 +108,15 @@ class Gcra:
         return wait
 
 
+_ROUNDING: Final = 1e-5
+"""Seconds: what the sums of a burst may be off by on a machine that is up for years, or it would be one short."""
+
+
 def gcra(arrival: float, now: float, rate: Rate, cost: float) -> tuple[float, float]:
-    """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0)."""
-    arrival = max(arrival, now) + cost / rate.per_second
-    return arrival, arrival - now - rate.tolerance
+    """The decision without any state: (the new theoretical arrival time, seconds to wait or at most 0).
+
+    An arrival further ahead than the tolerance was left by a slower rate, which nobody has to wait for any more.
+    """
+    arrival = max(min(arrival, now + rate.tolerance), now) + cost / rate.per_second
+    wait = arrival - now - rate.tolerance
+    return arrival, wait if wait > _ROUNDING else 0.0

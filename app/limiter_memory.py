@@ -64,6 +64,11 @@ class MemoryLimiter:
         """See `Limiter.cooldown`."""
         return max(0.0, self._cooldowns.get(user, (0.0, 0))[0] - self._clock())
 
+    def ahead(self) -> dict[tuple[str, str], float]:
+        """Seconds by which the arrival times of (limit, key) run ahead of the clock, for those that do."""
+        now = self._clock()
+        return {key: arrival - now for key, arrival in self._arrivals.items() if arrival > now}
+
     def _weigh(self, charges: Sequence[Charge], now: float) -> tuple[list[float], Throttle | None]:
         arrivals: list[float] = []
         throttle: Throttle | None = None

@@ -25,6 +25,8 @@ class LiveMember:
 
     role: Role
     muted_until: float
+    joined: bool
+    """Not only here as an administrator, for as long as the room is public."""
     connections: int = 0
 
 
@@ -36,6 +38,8 @@ class LiveRoom:
         self.epoch = state.epoch
         self.offset: int = state.offset
         """The newest offset that was delivered here."""
+        self.heard: int = state.offset
+        """The newest offset that was heard of: what a repair has to reach."""
         self.access = state.access
         self.archived = state.archived
         self.members: dict[Profile, set[Connection]] = {profile: set() for profile in Profile}
@@ -43,9 +47,17 @@ class LiveRoom:
         self.recent: deque[Event] = deque(maxlen=_RECENT)
         self.repairing: asyncio.Task[None] | None = None
         self._usual = rate
-        self.rate = rate
-        self.slow: Rate | None = None
-        self._configure(state.posts_per_second, state.slow_seconds)
+        self._posts_per_second = state.posts_per_second
+        self._slow_seconds = state.slow_seconds
+
+    @property
+    def rate(self) -> Rate:
+        """How fast everybody together may post."""
+        return own_rate(self._posts_per_second, self._usual)
+
+    def slow(self, user: UserName) -> Rate | None:
+        """How fast that user may, where slow mode is on for them."""
+        return slow_rate(self._slow_seconds, self.users[user].role)
 
     def __len__(self) -> int:
         return sum(len(members) for members in self.members.values())
@@ -54,7 +66,8 @@ class LiveRoom:
         """Deliver the room's next event to the connection, too. True when its user was not here before."""
         self.members[connection.profile].add(connection)
         connection.rooms.add(self.id)
-        user = self.users.setdefault(connection.identity.user, LiveMember(entry.role, entry.muted_until))
+        member = LiveMember(entry.role, entry.muted_until, entry.joined)
+        user = self.users.setdefault(connection.identity.user, member)
         user.connections += 1
         return user.connections == 1
 
@@ -79,7 +92,7 @@ class LiveRoom:
         return list(self.recent)[-missing:]
 
     def apply(self, events: Sequence[Event]) -> None:
-        """Be what these events, the next ones, make of the room; whom they remove stays for `removed` to say."""
+        """Be what these events, the next ones, make of the room; whom they remove stays for `removed_by` to say."""
         self.offset = events[-1].offset
         for event in events:
             if event.kind is not EventKind.MESSAGE:
@@ -95,6 +108,14 @@ class LiveRoom:
             if connection.identity.user == user
         ]
 
+    def removed_by(self, event: Event) -> list[UserName]:
+        """Whom an event takes out of the room: administrators, too, once it is private and they have no role in it."""
+        if not _removes(event):
+            return []
+        if event.kind is EventKind.MEMBER:
+            return [UserName((event.facts or {})["user"])]
+        return [user for user, member in self.users.items() if not member.joined]
+
     def _apply(self, event: Event) -> None:
         if event.kind in (EventKind.EDITED, EventKind.DELETED):
             # What is kept may hold the text as it was: the store has it as it is now.
@@ -104,35 +125,26 @@ class LiveRoom:
         facts = event.facts or {}
         if event.kind is EventKind.ROOM:
             self.archived = {"archived": True, "unarchived": False}.get(facts["change"], self.archived)
-            if facts["change"] == "configured":
-                self._reconfigure(facts.get("posts_per_second"), facts.get("slow_seconds"))
+            self._posts_per_second = facts.get("posts_per_second", self._posts_per_second)
+            self._slow_seconds = facts.get("slow_seconds", self._slow_seconds)
             return
         member = self.users.get(facts["user"])
         if member is not None:
             member.role = Role(facts.get("role", member.role))
+            member.joined = member.joined or facts["change"] == "joined"
             if facts["change"] in ("muted", "unmuted"):
                 muted = facts["change"] == "muted"
                 member.muted_until = facts.get("until", float("inf")) if muted else 0.0
 
-    def _reconfigure(self, posts_per_second: float | None, slow_seconds: float | None) -> None:
-        kept_slow = 0.0 if self.slow is None else 1.0 / self.slow.per_second
-        kept_rate = None if self.rate is self._usual else self.rate.per_second
-        self._configure(
-            kept_rate if posts_per_second is None else posts_per_second or None,
-            kept_slow if slow_seconds is None else slow_seconds,
-        )
 
-    def _configure(self, posts_per_second: float | None, slow_seconds: float) -> None:
-        self.rate = self._usual if not posts_per_second else Rate(posts_per_second, max(1.0, posts_per_second))
-        self.slow = Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 else None
+def own_rate(posts_per_second: float | None, usual: Rate) -> Rate:
+    """The rate that a room's owner has set, the server's own where none is."""
+    return Rate(posts_per_second, max(1.0, posts_per_second)) if posts_per_second else usual
 
 
-def removed_by(event: Event) -> UserName | None:
-    """Whom an event takes out of the room."""
-    facts = event.facts
-    if event.kind is EventKind.MEMBER and facts is not None and facts["change"] in _REMOVING:
-        return UserName(facts["user"])
-    return None
+def slow_rate(slow_seconds: float, role: Role) -> Rate | None:
+    """One post in so many seconds, for members; owners and moderators post as they like."""
+    return Rate(1.0 / slow_seconds, 1) if slow_seconds > 0 and role is Role.MEMBER else None
 
 
 def in_runs(events: Iterable[Event]) -> list[list[Event]]:
@@ -140,6 +152,13 @@ def in_runs(events: Iterable[Event]) -> list[list[Event]]:
     runs: list[list[Event]] = [[]]
     for event in events:
         runs[-1].append(event)
-        if removed_by(event) is not None:
+        if _removes(event):
             runs.append([])
     return [run for run in runs if run]
+
+
+def _removes(event: Event) -> bool:
+    facts = event.facts or {}
+    if event.kind is EventKind.MEMBER:
+        return facts["change"] in _REMOVING
+    return event.kind is EventKind.ROOM and facts.get("public") is False

@@ -150,6 +150,8 @@ class Entry:
     """Unix seconds, `inf` without an end, in the past or 0 when not muted."""
     banned_until: float = 0.0
     """The same for a ban."""
+    joined: bool = True
+    """They were given a role here: are not only what everybody is, or an administrator is in public rooms."""
 
 
 @dataclass(frozen=True, slots=True)

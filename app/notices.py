@@ -46,6 +46,7 @@ class Notices:
 
     def went(self, room: RoomId, user: UserName, *, said_so: bool) -> None:
         """A user's last connection left the room; `said_so` when on purpose, so that no one waits for a resume."""
+        self._typing.get(room, set()).discard(user)
         if said_so or self._resume_seconds <= 0:
             self._note(room, user, here=False)
         elif self._size(room) <= self._max_members:
@@ -92,7 +93,8 @@ class Notices:
             left = [user for (where, user), here in pending.items() if where == room and not here]
             await _attempt(self._notify(room, joined, left))
         for room, users in typing.items():
-            await _attempt(self._say_typing(room, sorted(users)))
+            if users:
+                await _attempt(self._say_typing(room, sorted(users)))
 
 
 async def _attempt(notice: Awaitable[None]) -> None:

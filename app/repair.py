@@ -12,7 +12,7 @@ from app.store import Store, StoreDown
 from app.verdict import CloseCode
 
 _log = logging.getLogger("portcullis.repair")
-_PAGE: Final = 1000
+_PAGE: Final = 256
 _RETRY: Final = 1.0
 
 
@@ -30,8 +30,11 @@ class Repair:
             room.repairing = asyncio.get_running_loop().create_task(self._run(room))
         return room.repairing
 
-    async def room(self, room: LiveRoom) -> None:
-        """Deliver what is missing, and wait for it. Raises StoreDown when that takes longer than a store may."""
+    async def room(self, room: LiveRoom, offset: int) -> None:
+        """Deliver what is missing up to an offset, and wait. Raises StoreDown when it takes longer than a store may."""
+        room.heard = max(room.heard, offset)
+        if room.offset >= offset:
+            return
         done, _ = await asyncio.wait({self.begin(room)}, timeout=self._seconds)
         if not done:
             raise StoreDown(f"missing events could not be read in {self._seconds:g} s")
@@ -40,11 +43,15 @@ class Repair:
         try:
             while self._hub.rooms.get(room.id) is room and await self._page(room):
                 pass
+        except Exception:  # a bug must not leave a room that waits for its next event for ever
+            _log.error("repair_failed", extra={"room": room.id}, exc_info=True)
+            self._give_up(room)
         finally:
             room.repairing = None
 
     async def _page(self, room: LiveRoom) -> bool:
-        """Deliver one page; whether another one may follow."""
+        """Deliver one page; whether more was heard of, maybe while it was read."""
+        heard = room.heard
         try:
             events = await self._store.events(room.id, room.offset, _PAGE)
         except StoreDown:
@@ -52,14 +59,15 @@ class Repair:
             await asyncio.sleep(_RETRY)
             return True
         missing = [event for event in events if event.offset > room.offset]
-        if missing and missing[0].offset != room.offset + 1:
+        if (missing[0].offset != room.offset + 1) if missing else (room.offset < heard):
+            # Retention was quicker.
             self._give_up(room)
             return False
         self._hub.deliver(missing)
-        return len(events) == _PAGE
+        return room.offset < room.heard
 
     def _give_up(self, room: LiveRoom) -> None:
-        """Retention was quicker: everybody has to join anew, and learns that events are missing."""
+        """Everybody has to join anew, and learns whether events are missing."""
         _log.error("room_not_repaired", extra={"room": room.id})
         self._hub.rooms.pop(room.id, None)
         for members in room.members.values():

@@ -7,13 +7,15 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 from app import fields, verbs
 from app.batch import Batch, Write
 from app.broker import Broker
-from app.limiter import Charge, Limit, Limiter, Rate
+from app.charges import Charged, Charges
+from app.limiter import Limiter, Throttle
+from app.live_room import own_rate, slow_rate
+from app.marks import Marks
 from app.metrics import Metrics
 from app.model import Change, Entry, Member, Post, RoomId, Stored, UserName
 from app.notices import Notices
@@ -31,7 +33,6 @@ _MEMBER_ROWS: Final = 1000
 _DRAWS: Final = 3
 _SUFFIX: Final = string.ascii_lowercase + string.digits
 
-Asked = verbs.Changing | verbs.Asking | verbs.Post | verbs.Join | verbs.Create | verbs.Read | verbs.Typing
 Answer = Stored | Denied | dict[str, Any] | None
 
 
@@ -47,6 +48,8 @@ class Rooms:
         broker: Broker,
         batch: Batch,
         notices: Notices,
+        charges: Charges,
+        marks: Marks,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -57,18 +60,14 @@ class Rooms:
         self._batch = batch
         self._notices = notices
         self._metrics = metrics
-        self._marks: dict[tuple[RoomId, UserName], int] = {}
-        self._user_rate = Rate(settings.posts_per_user_per_second, settings.posts_per_user_burst)
-        self._bytes_rate = Rate(settings.bytes_per_user_per_second, settings.bytes_per_user_burst)
-        self._changes_rate = Rate(settings.changes_per_user_per_second, settings.changes_per_user_burst)
-        self._reads_rate = Rate(settings.reads_per_user_per_second, settings.reads_per_user_burst)
-        self.room_rate = Rate(settings.posts_per_room_per_second, settings.posts_per_room_burst)
+        self._charges = charges
+        self._marks = marks
 
-    async def act(self, user: UserName, verb: Asked, size: int) -> Answer:
+    async def act(self, user: UserName, verb: Charged, size: int) -> Answer:
         """Carry out a verb of `size` bytes for a user: what was stored, the fields of a page, or why not."""
-        throttle = await self._limiter.hit(self._charges(user, verb, size))
+        throttle = await self._limiter.hit(self._charges.verb(user, verb, size))
         if throttle is not None:
-            return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
+            return _throttled(throttle)
         match verb:
             case verbs.Rooms():
                 return await self._list(user, public=verb.public)
@@ -79,11 +78,15 @@ class Rooms:
             case verbs.Read() | verbs.Typing():
                 return await self._show(user, verb)
             case verbs.Post():
-                return await self._post(user, verb)
+                return await self._post(user, verb, size)
             case verbs.Configure() if (denied := self._out_of_bounds(verb)) is not None:
                 return denied
-        answer = await self.write(self._change(user, verb))
-        self._count(verb.type, answer)
+        return await self.change(self._change(user, verb))
+
+    async def change(self, change: Change) -> Stored | Denied:
+        """Store a change and wait for it, or for its refusal; counted by its outcome."""
+        answer = await self.write(change)
+        self._count(change.action, answer)
         return answer
 
     async def write(self, write: Write) -> Stored | Denied:
@@ -100,63 +103,41 @@ class Rooms:
 
     async def room(self, user: UserName, room: RoomId) -> dict[str, Any] | Denied:
         """The facts of one room as the user sees it."""
+        throttle = await self._limiter.hit(self._charges.verb(user, verbs.Members(type="members", room=room), 0))
+        if throttle is not None:
+            return _throttled(throttle)
+        await self._marks.settle(user)
         listing = await self._store.listing(room, user)
         if listing is None:
             return Denied(ErrorCode.ROOM_UNKNOWN)
         denied = judged(listing.entry, Action.SEE, time.time())
         return denied or fields.listing(listing, time.time())
 
-    def post_charges(self, user: UserName, room: RoomId, rate: Rate, slow: Rate | None, size: int) -> Sequence[Charge]:
-        """What one post of `size` bytes costs; `slow` where the room's slow mode is for this user."""
-        charges = (
-            Charge(Limit.POSTS_PER_USER, user, self._user_rate),
-            Charge(Limit.BYTES_PER_USER, user, self._bytes_rate, size),
-            Charge(Limit.POSTS_PER_ROOM, room, rate),
-        )
-        return charges if slow is None else (*charges, Charge(Limit.SLOW_MODE, f"{room} {user}", slow))
-
-    def mark(self, user: UserName, verb: verbs.Read) -> None:
-        """Remember how far a user has read; `store_marks` writes it down."""
-        key = (RoomId(verb.room), user)
-        self._marks[key] = max(verb.offset, self._marks.get(key, 0))
-
-    async def store_marks(self) -> None:
-        """Write down what was read since the last time, all at once. Raises StoreDown, forgetting nothing."""
-        if self._marks:
-            marks = dict(self._marks)
-            await self._store.mark_read([(room, user, offset) for (room, user), offset in marks.items()])
-            self._marks = {key: offset for key, offset in self._marks.items() if marks.get(key) != offset}
-
-    def _charges(self, user: UserName, verb: Asked, size: int) -> list[Charge]:
-        charges = [Charge(Limit.BYTES_PER_USER, user, self._bytes_rate, size)]
-        match verb:
-            case verbs.Edit():
-                charges.append(Charge(Limit.POSTS_PER_USER, user, self._user_rate))
-            case verbs.Post():  # charged with its room, once that is known
-                return []
-            case verbs.Rooms() | verbs.History() | verbs.Members() | verbs.Audit() | verbs.Read() | verbs.Typing():
-                charges.append(Charge(Limit.READS_PER_USER, user, self._reads_rate))
-            case _:
-                charges.append(Charge(Limit.CHANGES_PER_USER, user, self._changes_rate))
-        return charges
-
-    async def _post(self, user: UserName, verb: verbs.Post) -> Stored | Denied:
+    async def _post(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
         """A post from outside a live room: its sender's standing is asked here for the limits, and by the store."""
-        room = RoomId(verb.room)
+        answer = await self._posted(user, verb, size)
+        self._metrics.messages.labels(_outcome(answer)).inc()
+        return answer
+
+    async def _posted(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
+        room, own = RoomId(verb.room), self._charges.own_post(user, size)
+        throttle = await self._limiter.test(own)
+        if throttle is not None:
+            return _throttled(throttle)
         entry = await self._entry(user, room, Action.POST)
         if isinstance(entry, Denied):
+            # It costs what a post costs, or asking would be free.
+            await self._limiter.hit(own)
             return entry
-        throttle = await self._limiter.hit(
-            self.post_charges(user, room, self._rate(entry), self._slow(entry), len(verb.message.encode()))
+        rate, slow = (
+            own_rate(entry.state.posts_per_second, self._charges.room),
+            slow_rate(entry.state.slow_seconds, entry.role),
         )
+        charges = self._charges.post(user, room, rate, slow, size)
+        throttle = await self._limiter.hit(charges)
         if throttle is not None:
-            self._metrics.messages.labels("throttled").inc()
-            return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
-        answer = await self.write(Post(room, user, verb.message, verb.id, entry.state.access))
-        stored = isinstance(answer, Stored)
-        outcome = "refused" if not stored else "repeated" if answer.repeated else "accepted"  # type: ignore[union-attr]
-        self._metrics.messages.labels(outcome).inc()
-        return answer
+            return _throttled(throttle)
+        return await self.write(Post(room, user, verb.message, verb.id, entry.state.access))
 
     async def _create(self, user: UserName, verb: verbs.Create) -> Stored | Denied:
         answer: Stored | Denied = Denied(ErrorCode.BUSY, RETRY_STORE)
@@ -173,6 +154,7 @@ class Rooms:
         return answer
 
     async def _list(self, user: UserName, *, public: bool) -> dict[str, Any]:
+        await self._marks.settle(user)
         now = time.time()
         return {"rooms": [fields.listing(row, now) for row in await self._store.listings(user, public)]}
 
@@ -215,7 +197,7 @@ class Rooms:
         if isinstance(entry, Denied):
             return entry
         if isinstance(verb, verbs.Read):
-            self.mark(user, verb)
+            self._marks.put(entry.state.room, user, verb.offset)
         else:
             self._notices.typing(entry.state.room, user)
         return None
@@ -225,14 +207,6 @@ class Rooms:
         if entry is None:
             return Denied(ErrorCode.ROOM_UNKNOWN)
         return judged(entry, action, time.time()) or entry
-
-    def _rate(self, entry: Entry) -> Rate:
-        own = entry.state.posts_per_second
-        return Rate(own, max(1.0, own)) if own else self.room_rate
-
-    def _slow(self, entry: Entry) -> Rate | None:
-        slow = entry.role is Role.MEMBER and entry.state.slow_seconds > 0
-        return Rate(1.0 / entry.state.slow_seconds, 1) if slow else None
 
     def _out_of_bounds(self, verb: verbs.Configure) -> Denied | None:
         most = max(self._settings.posts_per_room_max_per_second, self._settings.posts_per_room_per_second)
@@ -271,6 +245,17 @@ CHANGES: Final = (
     *(verb.model_fields["type"].annotation.__args__[0] for verb in verbs.Changing.__args__),
 )
 """The label values of `changes_total{action}`."""
+
+
+def _throttled(throttle: Throttle) -> Denied:
+    return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
+
+
+def _outcome(answer: Stored | Denied) -> str:
+    """Of a post, as `messages_total` counts it."""
+    if isinstance(answer, Denied):
+        return "throttled" if answer.code is ErrorCode.RATE_LIMITED else "refused"
+    return "repeated" if answer.repeated else "accepted"
 
 
 def room_id(title: str) -> RoomId:

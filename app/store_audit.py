@@ -47,6 +47,7 @@ class Telling:
     facts: Mapping[str, Any]
     message: str = ""
     target: int | None = None
+    """Of an edit: by it the texts are found when the message is deleted."""
     action: str | None = None
     """None where there is no entry: authors may edit and delete what is their own."""
     user: UserName | None = None

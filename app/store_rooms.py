@@ -87,7 +87,8 @@ def entry_of(row: Any, now: float) -> Entry:
     """The entry in the columns of the room's state and of the user's seat."""
     state = RoomState(*row[: len(STATE_COLUMNS)])
     own = seat(*row[len(STATE_COLUMNS) : len(STATE_COLUMNS) + len(SEAT_COLUMNS)])
-    return Entry(state, effective_role(own, state, now), own.muted_until, own.banned_until)
+    role = effective_role(own, state, now)
+    return Entry(state, role, own.muted_until, own.banned_until, joined=own.role is not None)
 
 
 def create_room(

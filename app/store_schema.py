@@ -104,7 +104,7 @@ events = Table(
     # History is read in key order, so the rows lie in the key's own tree: one tree less to write for each post.
     sqlite_with_rowid=False,
 )
-"""`facts` is a JSON object, `target` repeats the one in it."""
+"""`facts` is a JSON object; `target` repeats that of an edit, so that a message's edits are found."""
 
 Index(
     "events_client_id",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from json import dumps
 from typing import Any
@@ -12,10 +11,10 @@ from sqlalchemy import Connection, Text, and_, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from app.model import RoomState, UserName
-from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
+from app.roles import Action, Role, judge
 from app.store_heads import Head
 from app.store_schema import accounts, members, rooms
-from app.verdict import Denied, ErrorCode
+from app.verdict import Denied
 
 SEAT_COLUMNS = (
     accounts.c.admin,
@@ -112,26 +111,21 @@ def effective_role(seat: Seat, room: Head | RoomState, now: float) -> Role:
     return Role.GUEST if room.public else Role.STRANGER
 
 
-def objection(seat: Seat, room: Head | RoomState, actions: Iterable[Action], now: float) -> Denied | None:
+def objection(seat: Seat, room: Head | RoomState, actions: Sequence[Action], now: float) -> Denied | None:
     """What speaks against all of these actions by the user in the room, whomever they concern."""
     role = effective_role(seat, room, now)
-    if role is Role.STRANGER:
-        return Denied(ErrorCode.ROOM_UNKNOWN)
-    if role is Role.BANNED:
-        return Denied(ErrorCode.BANNED, ahead(seat.banned_until, now))
-    allowed = {action for action in actions if may(role, action)}
-    if not allowed:
-        return Denied(ErrorCode.FORBIDDEN)
-    if room.archived and not allowed & WHEN_ARCHIVED:
-        return Denied(ErrorCode.ROOM_ARCHIVED)
-    if seat.muted_until > now and allowed <= WHEN_NOT_MUTED:
-        return Denied(ErrorCode.MUTED, ahead(seat.muted_until, now))
-    return None
-
-
-def ahead(until: float, now: float) -> float | None:
-    """Seconds until then, None for never."""
-    return None if math.isinf(until) else until - now
+    denials = [
+        judge(
+            role,
+            action,
+            now,
+            archived=room.archived,
+            muted_until=seat.muted_until,
+            banned_until=seat.banned_until,
+        )
+        for action in actions
+    ]
+    return None if None in denials else denials[0]
 
 
 def row_columns(row: Any) -> Seat:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import BaseTransport
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote
@@ -35,6 +36,11 @@ class Wire(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.meter: Callable[[], None] = _unmetered
 
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Whoever waits for the reader waits until nothing is waiting: any mark above might be above an outbox."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=0)
+
     def write(self, data: bytes) -> None:
         """Append whole frames; nothing after the close frame."""
         if not self.close_sent and not self.transport.is_closing():
@@ -45,7 +51,7 @@ class Wire(WebSocketsSansIOProtocol):
         return self.transport.get_write_buffer_size()
 
     async def drained(self) -> bool:
-        """Wait until the transport's buffer is below its low-water mark (16 KiB); False when the peer is gone."""
+        """Wait until the kernel has taken everything; False when the peer is gone."""
         await self.writable.wait()
         return not self.disconnected
 

@@ -61,8 +61,9 @@ class Api:
         connection = self._connection()
         try:
             connection.request(method, path, content, headers)
-            answer = connection.getresponse()
-            given = answer.read(_LONGEST)
+            # An answer that ends with its connection holds the socket of its own.
+            with connection.getresponse() as answer:
+                given = answer.read(_LONGEST)
             if answer.status >= 300:  # noqa: PLR2004 - nothing here redirects
                 raise rejection(answer.status, given, answer.getheader("Retry-After"))
             return decoded(given), answer.headers.get_all("Set-Cookie") or []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from client import check_members
+from client import check_handed, check_members
 from client.check_fault import Counterexample, Fault, Verdict
 from client.check_members import Spans
 from client.check_walk import Walk
@@ -43,6 +43,7 @@ def counted(records: Sequence[Record], histories: Mapping[str, History]) -> Coun
             count["acked" if post.offset is not None else "refused" if post.refusal else "unanswered"] += 1
         for saw in record.saw:
             count[_name(saw)] += 1
+        count["handed"] += len(record.handed)
     return count
 
 
@@ -123,15 +124,21 @@ def _unlike(post: Post, user: str, event: Stored | None) -> str:
 def _undelivered(
     record: Record, histories: Mapping[str, History], events: Events, members: Mapping[str, Spans]
 ) -> Iterator[Counterexample]:
-    for room, saw in _by_room(record).items():
+    """What is wrong with what came, else with what the caller got of it."""
+    handed: dict[str, list[Delivered]] = defaultdict(list)
+    for event in record.handed:
+        handed[event.room].append(event)
+    came = _by_room(record)
+    for room in {**came, **handed}:
         spans = check_members.of(record.user, histories[room], members[room])
-        if fault := Walk(record.user, saw, histories[room], events[room], spans).fault():
+        fault = Walk(record.user, came[room], histories[room], events[room], spans).fault()
+        if fault := fault or check_handed.fault(record.user, came[room], handed[room]):
             yield fault
 
 
-def _by_room(record: Record) -> dict[str, list[Saw]]:
+def _by_room(record: Record) -> defaultdict[str, list[Saw]]:
     """A lost connection ends the stay in every room."""
-    found: dict[str, list[Saw]] = defaultdict(list)
+    found: defaultdict[str, list[Saw]] = defaultdict(list)
     for saw in record.saw:
         if isinstance(saw, Ended) and saw.room is None:
             for others in found.values():

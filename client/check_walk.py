@@ -47,10 +47,9 @@ class Walk:
         if current and span is None:
             return self._found(Fault.LEAKED, saw, saw.newest, "was let in while not a member")
         found = None if self._cursor is None else self._continued(saw, self._cursor)
-        # Where the client asked below what its caller has, the caller gets the rest only.
-        same = self._cursor is not None and saw.epoch == self._epoch
-        self._cursor = max(saw.offset, self._cursor or 0) if same else saw.offset
-        self._epoch, self._until, self._live = saw.epoch, span.last if span else None, True
+        # A client may ask below what it got: what it had not passed on yet when the connection was lost.
+        self._cursor, self._epoch, self._live = saw.offset, saw.epoch, True
+        self._until = span.last if span else None
         return found
 
     def _continued(self, saw: Joined, cursor: int) -> Counterexample | None:
@@ -105,11 +104,13 @@ class Walk:
             return None
         offsets = [other.offset for other in self._saw if isinstance(other, Delivered)]
         if saw.offset < expected:
-            fault, what = Fault.REORDERED, f"was delivered after offset {expected - 1}"
-            if offsets.count(saw.offset) > 1:
-                fault, what = Fault.REPEATED, f"was delivered again, after offset {expected - 1}"
-            return self._found(fault, saw, saw.offset, what)
-        if expected in offsets:
+            again = offsets.count(saw.offset) > 1
+            what = f"was delivered {'again, ' * again}after offset {expected - 1}"
+            return self._found(Fault.REPEATED if again else Fault.REORDERED, saw, saw.offset, what)
+        # What only a later connection brings was missing on this one.
+        if any(
+            isinstance(other, Delivered) and (other.life, other.offset) == (saw.life, expected) for other in self._saw
+        ):
             what = f"was delivered before offset {expected}"
             return self._found(Fault.REORDERED, saw, saw.offset, what)
         return self._found(Fault.LOST, saw, expected, f"was never delivered; after it came {saw.offset}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import secrets
 import ssl
@@ -30,7 +31,6 @@ _log = logging.getLogger("portcullis.client")
 _STABLE_SECONDS: Final = 10.0
 """A connection that held for so long was no failure: the next backoff starts anew."""
 _REFRESHES: Final = 4
-_LIVE_VERBS: Final = frozenset({"post", "typing"})
 _FRAMES_PER_CONNECTION: Final = "frames_per_connection"
 
 
@@ -163,7 +163,9 @@ class Client:
         patience: float | None = None,
         **fields: Any,
     ) -> Fields:
-        rooms, room, live = self._rooms, fields.get("room"), verb in _LIVE_VERBS
+        rooms, room, live = self._rooms, fields.get("room"), verb == "post"
+        if verb == "typing":
+            return await self._show(room)
         call = self._calls.call(
             {"type": verb, **fields},
             id or self._new_id(),
@@ -173,6 +175,13 @@ class Client:
         if verb == "leave":
             rooms.left(str(room), answer.get("offset"))
         return answer
+
+    async def _show(self, room: object) -> Fields:
+        """Typing is worth nothing later: shown now or not at all."""
+        link = self._calls.link
+        if link is not None and room in self._rooms.live:
+            await link.send(json.dumps({"type": "typing", "room": room}))
+        return {}
 
     def _new_id(self) -> str:
         return f"{self._stem}-{next(self._numbers)}"
@@ -225,11 +234,11 @@ class Client:
             self._calls.pulse.beat()
             self._notify(Connected(again))
             await asyncio.wait([link.reader])
+            return _why(link)
         finally:
             self._calls.link = None
             self._rooms.lost()
             await link.end()
-        return _why(link)
 
     # What comes
 
@@ -290,11 +299,6 @@ class Client:
 
 def _why(link: Link) -> str:
     """Why a connection ended; raises Ended for what nobody comes back from."""
-    code, reason = link.closed_with
-    if terminal_close(code):
-        raise Ended(reason or str(code))
-    if code is not None:
-        return reason or str(code)
     assert link.reader is not None  # noqa: S101 - it stayed
     if link.reader.cancelled():
         return "unanswered"
@@ -304,7 +308,10 @@ def _why(link: Link) -> str:
         return "garbled"
     if error is not None:
         raise error
-    return "lost"
+    code, reason = link.closed_with
+    if terminal_close(code):
+        raise Ended(reason or str(code))
+    return "lost" if code is None else reason or str(code)
 
 
 def _nobody(_: Notice) -> None:

@@ -38,7 +38,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The caller was handed an event."""
+    """An event came: over the connection, or out of the client library."""
 
     at: float
     life: int
@@ -83,6 +83,9 @@ class Record:
     user: str
     posts: list[Post] = field(default_factory=list)
     saw: list[Saw] = field(default_factory=list)
+    """What came over its connections."""
+    handed: list[Delivered] = field(default_factory=list)
+    """What the client library made of it for its caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Room:
         self.position = position or Position()
         self.recovered = False
         """Whether the last join went on where this client stood."""
+        self.replayed = 0
+        """Events up to here were history at the last join."""
         self._ask = ask
         self._posting = asyncio.Lock()
 
@@ -150,6 +152,7 @@ class Room:
         self.title, self.role = str(frame.get("title", "")), str(frame.get("role", ""))
         self.public, self.archived = bool(frame.get("public")), bool(frame.get("archived"))
         self.recovered = bool(frame.get("recovered"))
+        self.replayed = int(frame.get("newest") or 0)
 
     def passed(self, event: Event, user: str | None) -> None:
         """The event was passed on: stand there, and see what it says about the room."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeGuard
 
 from client.calls import ANSWER_SECONDS, Call, Calls, passing, refusal
 from client.errors import Garbled, Unconfirmed
@@ -40,6 +40,8 @@ class Rooms:
 
     async def join(self, name: str, position: Position, patience: float) -> Room:
         """Want the room, and return once it is live. Raises Refused or Unconfirmed, and wants it no more then."""
+        if self._calls.ended is not None:
+            raise self._calls.ended
         room = self.wanted.get(name)
         if room is None:
             room = self.wanted[name] = Room(name, self._ask, position)
@@ -127,7 +129,8 @@ class Rooms:
         if leaving is not None:
             if leaving <= event.offset:
                 self.forget(room.name)
-        elif isinstance(event, MemberChanged) and event.user == self._user() and event.change in _ENDINGS:
+        elif event.offset > room.replayed and _ends(event, self._user()):
+            # In a replay it is history: the user has come back since, or would not have been let in.
             self.removed(room.name, event.change)
 
     def _spawn(self, link: Link, room: Room) -> None:
@@ -162,6 +165,10 @@ class Rooms:
             self.forget(name)
             raise Unconfirmed(f"join {name}")
         entered.result()
+
+
+def _ends(event: Event, user: str | None) -> TypeGuard[MemberChanged]:
+    return isinstance(event, MemberChanged) and event.user == user and event.change in _ENDINGS
 
 
 def _fail(future: asyncio.Future[None], error: BaseException) -> None:

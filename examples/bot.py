@@ -6,7 +6,7 @@ from client import Client, Message, SignIn
 
 
 async def main(url: str, name: str, password: str, ca: str) -> None:
-    credential = SignIn(name, pathlib.Path(password).read_text().strip())
+    credential = SignIn(name, lambda: pathlib.Path(password).read_text().strip())
     async with Client(url, credential, tls=ssl.create_default_context(cafile=ca)) as client:
         lobby = await client.join("lobby")
         async for event in client:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
 import pytest
 
+from tests import canary
+from tests.clients import end_clients
 from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
 
@@ -22,9 +24,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{file}"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set up before everything else, and so torn down after everything else has stopped."""
+    with canary.searched(tmp_path_factory.getbasetemp()):
+        yield
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
     """A healthy stack with default settings, shared by the session: leave it healthy."""
     with new_stack() as running:
         running.up()
         yield running
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[None]:
+    """The clients that the test leaves open are gone before any fixture ends that was there earlier."""
+    yield
+    await end_clients()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import protocol, verbs
+from app.auth import Authenticated
 from app.backends import Backends
+from app.charges import Charged
 from app.frames import AuditRow, EventFrame, MemberRow, RoomRow
-from app.limiter import Limit
 from app.model import Stored, UserName
 from app.protocol import Malformed
-from app.rooms import Asked
 from app.routes.gate import MEMBER_REASONS, Member, Parts
 from app.routes.problem import Refused, documented
-from app.verdict import Denied, ErrorCode
+from app.verdict import Denied, ErrorCode, Reason
 
 router = APIRouter(tags=["rooms"])
 
@@ -26,13 +26,26 @@ VERBS: Final = (
     *("set_role", "rename", "configure", "archive", "unarchive"),
 )
 """What `POST /api/rooms/{room}/{verb}` knows."""
-_REASONS: Final = (*MEMBER_REASONS, "room_unknown", "forbidden", "banned", "rate_limited", "invalid", "busy")
+_TALKER_REASONS: Final = (*MEMBER_REASONS, "user_cooldown", "rate_limited", "invalid")
+"""What any route here may be refused for."""
+_REASONS: Final = (*_TALKER_REASONS, "room_unknown", "forbidden", "banned", "busy")
 _CHANGE_REASONS: Final = (
     *_REASONS,
     *("room_archived", "muted", "too_many_rooms", "last_owner", "user_unknown", "member_unknown", "event_unknown"),
     *("unchanged", "blank", "too_long", "not_found"),
 )
 RoomPath = Annotated[str, Field(description="The room's id.", examples=["lobby"])]
+
+
+async def cooled(who: Member, backends: Parts) -> Authenticated:
+    """A member who does not have to cool down; raises Refused."""
+    wait = await backends.limiter.cooldown(who.identity.user)
+    if wait > 0:
+        raise Refused(Reason.USER_COOLDOWN, wait)
+    return who
+
+
+Talker = Annotated[Authenticated, Depends(cooled)]
 
 
 class NewRoom(BaseModel):
@@ -82,32 +95,33 @@ class AuditList(BaseModel):
     more: bool
 
 
-@router.get("/api/rooms", response_model=RoomList, responses=documented(*MEMBER_REASONS, "rate_limited", "invalid"))
-async def rooms(backends: Parts, who: Member, *, public: bool = False) -> Response:
+@router.get("/api/rooms", response_model=RoomList, responses=documented(*_TALKER_REASONS))
+async def rooms(backends: Parts, who: Talker, *, public: bool = False) -> Response:
     """Your rooms and invitations, or the public rooms that you can join."""
     return await _page(backends, who.identity.user, verbs.Rooms(type="rooms", public=public))
 
 
-@router.post("/api/rooms", status_code=201, responses=documented(*MEMBER_REASONS, "too_many_rooms", "invalid", "busy"))
-async def create(body: NewRoom, backends: Parts, who: Member) -> Done:
+@router.post("/api/rooms", status_code=201, responses=documented(*_TALKER_REASONS, "too_many_rooms", "busy"))
+async def create(body: NewRoom, backends: Parts, who: Talker) -> Done:
     """Make a room and be its owner."""
     verb = verbs.Create(type="create", **body.model_dump())
     return _done(await _act(backends, who.identity.user, verb, len(body.title)), "")
 
 
 @router.get("/api/rooms/{room}", response_model=RoomRow, responses=documented(*_REASONS))
-async def room(room: RoomPath, backends: Parts, who: Member) -> Response:
+async def room(room: RoomPath, backends: Parts, who: Talker) -> Response:
     """One room as you see it."""
     verb = _verb({"type": "members", "room": room})  # only for its name's form
-    answer = await backends.rooms.room(who.identity.user, verb.room)
-    return JSONResponse(_granted(answer))
+    return JSONResponse(
+        await _granted(backends, who.identity.user, await backends.rooms.room(who.identity.user, verb.room))
+    )
 
 
 @router.get("/api/rooms/{room}/events", response_model=EventList, responses=documented(*_REASONS))
 async def events(
     room: RoomPath,
     backends: Parts,
-    who: Member,
+    who: Talker,
     before: Annotated[int | None, Query(ge=0)] = None,
     after: Annotated[int | None, Query(ge=0)] = None,
     limit: Annotated[int, Query(ge=1, le=50)] = 50,
@@ -118,14 +132,14 @@ async def events(
 
 
 @router.get("/api/rooms/{room}/members", response_model=MemberList, responses=documented(*_REASONS))
-async def members(room: RoomPath, backends: Parts, who: Member) -> Response:
+async def members(room: RoomPath, backends: Parts, who: Talker) -> Response:
     """Who is in the room, and who of them is there now."""
     return await _page(backends, who.identity.user, _verb({"type": "members", "room": room}))
 
 
 @router.get("/api/rooms/{room}/audit", response_model=AuditList, responses=documented(*_REASONS))
 async def audit(
-    room: RoomPath, backends: Parts, who: Member, before: Annotated[int | None, Query(ge=1)] = None
+    room: RoomPath, backends: Parts, who: Talker, before: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
     """One page of the room's audit log: for its owners and moderators."""
     asked = {"type": "audit", "room": room, "before": before}
@@ -138,7 +152,7 @@ async def act(
     verb: Annotated[str, Field(examples=["post"])],
     request: Request,
     backends: Parts,
-    who: Member,
+    who: Talker,
     body: Annotated[dict[str, Any], Body(examples=[{"message": "Hello", "id": "c1"}])],
 ) -> Done:
     """Carry out a verb of the socket (docs/clients.md): its fields without `type` and `room` are the body."""
@@ -147,8 +161,7 @@ async def act(
     if "type" in body or "room" in body:
         raise Refused("invalid", detail="The path names the verb and the room, the body does not.")
     asked = _verb({**body, "type": verb, "room": room}, backends.settings.message_characters)
-    size = int(request.headers.get("content-length", 0))
-    return _done(await _act(backends, who.identity.user, asked, size), room)
+    return _done(await _act(backends, who.identity.user, asked, len(await request.body())), room)
 
 
 def _verb(given: dict[str, Any], characters: int = verbs.DEFAULT_CHARACTERS) -> Any:
@@ -160,23 +173,25 @@ def _verb(given: dict[str, Any], characters: int = verbs.DEFAULT_CHARACTERS) -> 
     return parsed
 
 
-async def _page(backends: Backends, user: UserName, verb: Asked) -> Response:
+async def _page(backends: Backends, user: UserName, verb: Charged) -> Response:
     """The same fields as on the socket, which tests hold against the models: not validated again at run time."""
     return JSONResponse(await _act(backends, user, verb, 0))
 
 
-async def _act(backends: Backends, user: UserName, verb: Asked, size: int) -> Any:
-    answer = await backends.rooms.act(user, verb, size)
-    if isinstance(answer, Denied) and answer.code is ErrorCode.RATE_LIMITED:
-        backends.metrics.messages_throttled.labels(Limit(answer.limit or "")).inc()
-    return _granted(answer)
+async def _act(backends: Backends, user: UserName, verb: Charged, size: int) -> Any:
+    return await _granted(backends, user, await backends.rooms.act(user, verb, size))
 
 
-def _granted(answer: Any) -> Any:
-    if isinstance(answer, Denied):
-        extra = {} if answer.limit is None else {"limit": answer.limit}
-        raise Refused(answer.code, answer.retry_after, detail=answer.text, **extra)
-    return answer
+async def _granted(backends: Backends, user: UserName, answer: Any) -> Any:
+    """The answer, unless it is a refusal; one by a limit is counted under its name, and a flood like on the socket."""
+    if not isinstance(answer, Denied):
+        return answer
+    extra = {} if answer.limit is None else {"limit": answer.limit}
+    if answer.limit is not None and answer.code is ErrorCode.RATE_LIMITED:
+        await backends.floods.throttled(user, answer.limit)
+    elif answer.limit is not None:
+        backends.metrics.messages_throttled.labels(answer.limit).inc()
+    raise Refused(answer.code, answer.retry_after, detail=answer.text, **extra)
 
 
 def _done(answer: Stored | None, room: str) -> Done:

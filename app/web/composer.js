@@ -3,7 +3,6 @@
 import { countDown, spell } from './countdown.js';
 import { setText } from './element.js';
 
-const KEY = 'draft';
 const NEAR = 0.9;
 const SAVE_MS = 250;
 
@@ -14,7 +13,7 @@ export function codePoints(text) {
   return count;
 }
 
-/** The message box. `hooks.send(text)` returns true when the text was taken. */
+/** The message box. `hooks`: send(text) returns true when the text was taken; typed() hears that something is being written. */
 export class Composer {
   #form;
   #box;
@@ -23,6 +22,7 @@ export class Composer {
   #counterText;
   #label;
   #memory;
+  #key = '';
   #limit = 500;
   #hooks;
   #live = false;
@@ -40,17 +40,26 @@ export class Composer {
     this.#hooks = hooks;
     form.addEventListener('submit', (event) => this.#submitted(event));
     box.addEventListener('keydown', (event) => this.#pressed(event));
-    box.addEventListener('input', () => this.#typed());
+    box.addEventListener('input', () => {
+      this.#typed();
+      if (this.#live && this.text.trim()) hooks.typed();
+    });
     addEventListener('pagehide', () => this.#save());
   }
 
-  /** Starts with the draft this person left in the tab. */
-  open({ memory, limit, room }) {
+  /** Starts with the draft this person left for the room in this tab. */
+  open({ memory, limit, room, title }) {
+    this.#save();
     this.#memory = memory;
+    this.#key = `draft/${room}`;
     this.#limit = limit;
     this.resume();
-    this.#box.placeholder = `Message #${room}`;
-    this.text = memory.read(KEY, '');
+    this.title = title;
+    this.text = memory.read(this.#key, '');
+  }
+
+  set title(title) {
+    this.#box.placeholder = `Message ${title}`;
   }
 
   /** Forgets who was writing, and what. */
@@ -70,9 +79,10 @@ export class Composer {
     this.#typed();
   }
 
-  /** Whether there is a room to send to. */
+  /** Whether one may write here. */
   set live(value) {
     this.#live = value;
+    this.#box.readOnly = !value;
     this.#offer();
   }
 
@@ -158,6 +168,6 @@ export class Composer {
 
   #save() {
     clearTimeout(this.#saving);
-    this.#memory?.write(KEY, this.text);
+    this.#memory?.write(this.#key, this.text);
   }
 }

@@ -3,6 +3,7 @@
 import { delaySeconds } from './backoff.js';
 import { momentIn } from './countdown.js';
 import { Socket } from './socket.js';
+import { watchForSleep } from './wake.js';
 import { isFinal, isTimed } from './words.js';
 
 const PATH = '/ws/chat';
@@ -28,12 +29,14 @@ export class Connection {
   #attempt = 0;
   #since = 0;
   #hint = 0;
+  #timed = false; // whether the wait is the server's own
+  #asking = false; // whether an answer is due that may never come over a network that was changed
   #code = 0; // of the last close
   #round = 0; // counts starts and stops, so that an answer that arrives after one is dropped
 
   constructor(hooks) {
     this.#hooks = hooks;
-    addEventListener('online', () => this.#wake());
+    watchForSleep(() => this.#wake());
     addEventListener('offline', () => this.#socket?.probe());
   }
 
@@ -46,6 +49,7 @@ export class Connection {
   /** Disconnects and stays so. */
   stop() {
     this.#round += 1;
+    this.#asking = false;
     clearTimeout(this.#timer);
     this.#timer = 0;
     const socket = this.#socket;
@@ -61,9 +65,12 @@ export class Connection {
   async #try() {
     const round = (this.#round += 1);
     this.#timer = 0;
+    this.#timed = false;
+    this.#asking = true;
     this.#hooks.state({ name: 'connecting' });
     const problem = await this.#ask();
     if (round !== this.#round) return;
+    this.#asking = false;
     if (!problem) this.#connect();
     else this.#refused(problem);
   }
@@ -137,13 +144,14 @@ export class Connection {
     const seconds = delaySeconds(this.#attempt, hint);
     this.#attempt += 1;
     this.#hint = 0;
+    this.#timed = timed;
     this.#hooks.state({ name: 'waiting', problem, until: momentIn(seconds), timed });
     this.#timer = setTimeout(() => this.#try(), seconds * 1000);
   }
 
-  /** The network is back: no reason to sit out the rest of the wait, unless the server itself set it. */
+  /** The network or the machine is back: no reason to sit out the rest of the wait, unless the server itself set it. */
   #wake() {
     this.#socket?.probe();
-    if (this.#timer && !this.#socket) this.start();
+    if ((this.#timer || this.#asking) && !this.#socket && !this.#timed) this.start();
   }
 }

@@ -30,3 +30,12 @@ export function countDown(moment, tick, done) {
   step();
   return () => clearTimeout(timer);
 }
+
+const TODAY = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
+const LATER = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
+/** `until 14:05`, with the date where that is not today. */
+export function until(unixSeconds, now = new Date()) {
+  const end = new Date(unixSeconds * 1000);
+  return `until ${(end.toDateString() === now.toDateString() ? TODAY : LATER).format(end)}`;
+}

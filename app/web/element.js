@@ -1,5 +1,7 @@
 // Building the page's elements. Text enters only as text nodes, so nothing that a person wrote is ever parsed as HTML.
 
+const SVG = 'http://www.w3.org/2000/svg';
+
 /** The element with this id; throws when the page lacks it, which is a bug. */
 export function byId(id) {
   const found = document.getElementById(id);
@@ -15,6 +17,26 @@ export function element(tag, properties = {}, ...children) {
     else made[name] = value;
   }
   made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+/** One of the symbols in index.html, for the eye only. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  const use = document.createElementNS(SVG, 'use');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  use.setAttribute('href', `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A button that does this. */
+export function button(className, label, run, ...children) {
+  const made = element('button', { type: 'button', className }, ...children);
+  if (children.length) made.setAttribute('aria-label', label);
+  else made.textContent = label;
+  made.addEventListener('click', run);
   return made;
 }
 

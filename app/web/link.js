@@ -7,6 +7,7 @@ import { closing, refusal } from './words.js';
 const WORDS = { connecting: 'Connecting', joined: 'Connected', waiting: 'Reconnecting', stopped: 'Disconnected' };
 const SOON_SECONDS = 90;
 const QUIET_MS = 400; // most reconnects are over by then, and a banner that flashes helps nobody
+const SLOW_MS = 1000; // an attempt that takes longer is worth a word
 
 /** The state in the header and the banner above the messages. `hooks`: reconnect(). */
 export class Link {
@@ -16,6 +17,7 @@ export class Link {
   #hooks;
   #later = 0;
   #leaving = false;
+  #was = false; // connected before
 
   constructor(hooks) {
     this.#hooks = hooks;
@@ -29,12 +31,13 @@ export class Link {
     clearTimeout(this.#later);
     if (state.name === 'waiting') this.#waiting(state);
     else if (state.name === 'stopped') this.#stopped(state);
-    else if (!this.#notice.shown) this.#say('connecting');
+    else if (!this.#notice.shown) this.#connecting();
   }
 
   /** The room is there again. */
   joined() {
     this.#leaving = false;
+    this.#was = true;
     clearTimeout(this.#later);
     this.#notice.clear();
     this.#say('joined');
@@ -57,9 +60,15 @@ export class Link {
   }
 
   clear() {
+    this.#was = false;
     clearTimeout(this.#later);
     this.#notice.clear();
     this.#say('connecting');
+  }
+
+  #connecting() {
+    this.#say('connecting');
+    this.#later = setTimeout(() => this.#trying(this.#was ? `${this.#lost()} ` : ''), SLOW_MS);
   }
 
   #waiting({ problem, until, timed }) {
@@ -67,7 +76,7 @@ export class Link {
     const why = problem ? refusal(problem) : this.#lost();
     const action = timed ? null : { label: 'Try now', run: () => this.#hooks.reconnect() };
     const show = () =>
-      this.#notice.show({ text: `${why} Reconnecting in {time}.`, tone: 'warn', until, action, over: () => this.#trying() });
+      this.#notice.show({ text: `${why} Reconnecting in {time}.`, tone: 'warn', until, action, over: () => this.#trying(`${why} `) });
     if (problem || this.#notice.shown) show();
     else this.#later = setTimeout(show, QUIET_MS);
   }
@@ -76,8 +85,8 @@ export class Link {
     return this.#leaving ? 'The server is restarting.' : 'The connection was lost.';
   }
 
-  #trying() {
-    this.#notice.show({ text: 'Reconnecting now.', tone: 'warn' });
+  #trying(why = '') {
+    this.#notice.show({ text: `${why}${this.#was ? 'Reconnecting' : 'Connecting'} now.`, tone: 'warn' });
   }
 
   #stopped({ code, reason, problem, until }) {
@@ -92,7 +101,7 @@ export class Link {
 
   #network() {
     if (navigator.onLine) this.#offline.clear();
-    else this.#offline.show({ text: 'You are offline. Your draft is kept.', tone: 'warn' });
+    else this.#offline.show({ text: 'You are offline. What you write is sent when you are back.', tone: 'warn' });
   }
 
   #say(state) {

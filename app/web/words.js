@@ -1,5 +1,7 @@
 // What refusals, throttles and closes are called on the page: a reason of the server in, a person's sentence out.
 
+import { spell } from './countdown.js';
+
 const REFUSALS = {
   unreachable: 'The server does not answer.',
   draining: 'The server is restarting.',
@@ -23,6 +25,8 @@ const REFUSALS = {
   credentials_wrong: 'Name or password is wrong.',
   password_change_required: 'This password works only once. Choose your own now.',
   rate_limited: 'That was too often.',
+  offline: 'You are not connected. Try again when you are.',
+  unanswered: 'The connection was lost before the server answered. Look whether it was done, then try again.',
 };
 
 /** Refusals that waiting or asking again does not change. */
@@ -56,6 +60,9 @@ const LIMITS = {
   unacked_posts: 'messages on their way',
   malformed_frames: 'unreadable frames',
   members_per_room: 'people in this room',
+  slow_mode: 'slow mode of this room',
+  changes_per_user: 'changes per user',
+  reads_per_user: 'requests per user',
 };
 
 const POST_ERRORS = {
@@ -64,11 +71,19 @@ const POST_ERRORS = {
   not_joined: 'You are not in this room any more.',
   room_unknown: 'This room is gone.',
   room_full: 'This room is full.',
+  room_archived: 'This room is archived: it can be read, not written to.',
+  removed: 'You are not in this room any more.',
 };
 
 /** Why a request or a handshake was refused. */
 export function refusal(problem) {
   return REFUSALS[problem.reason] ?? (problem.detail || 'The server refused.');
+}
+
+/** Why something that a person asked for was not done, and when to ask again. */
+export function answer(problem) {
+  const why = problem.reason === 'rate_limited' || !problem.detail ? refusal(problem) : problem.detail;
+  return problem.retryAfter ? `${why} Try again in ${spell(problem.retryAfter)}.` : why;
 }
 
 export function isFinal(problem) {

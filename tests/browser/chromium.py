@@ -38,11 +38,11 @@ def trust(home: Path, ca: Path) -> None:
 
 
 @contextmanager
-def chromium(playwright: Playwright, home: Path) -> Iterator[Browser]:
-    """A browser whose HOME is this folder. Every certificate is checked."""
+def chromium(playwright: Playwright, home: Path, *more: str) -> Iterator[Browser]:
+    """A browser whose HOME is this folder. Every certificate is checked. `more` are further flags."""
     home.mkdir(parents=True, exist_ok=True)
     browser = playwright.chromium.launch(
-        executable_path=executable(), args=list(FLAGS), env={**os.environ, "HOME": str(home)}
+        executable_path=executable(), args=[*FLAGS, *more], env={**os.environ, "HOME": str(home)}
     )
     try:
         yield browser

@@ -101,6 +101,71 @@ class Person:
         """Wait for a notice."""
         expect(self.notice(text)).to_be_visible(timeout=PATIENCE_MS)
 
+    def create(self, title: str, *, public: bool = False) -> None:
+        """Make a room and be in it."""
+        self.page.get_by_role("button", name="Create a room").click()
+        dialog = self.page.get_by_role("dialog", name="Create a room")
+        dialog.get_by_label("Title").fill(title)
+        dialog.get_by_label("Public").set_checked(public)
+        dialog.get_by_role("button", name="Create", exact=True).click()
+        self.reads(title)
+
+    def reads(self, title: str) -> None:
+        """Wait until the room is on the screen."""
+        expect(self.page.get_by_role("heading", name=title, level=1)).to_be_visible(timeout=PATIENCE_MS)
+
+    def listed(self, title: str) -> Locator:
+        """The room in the list of rooms."""
+        return self.page.locator("#rooms-list").get_by_role("button", name=title)
+
+    def enter(self, title: str) -> None:
+        """Go to a room of the list."""
+        self.listed(title).click()
+        self.reads(title)
+
+    def members(self) -> Locator:
+        """The panel of members, opened if need be."""
+        panel = self.page.get_by_role("complementary", name="Members")
+        if not panel.is_visible():
+            self.page.get_by_role("button", name="Members", exact=True).click()
+        return panel
+
+    def invite(self, name: str) -> None:
+        """Invite somebody into the room on the screen."""
+        panel = self.members()
+        panel.get_by_label("Invite somebody").fill(name)
+        panel.get_by_role("button", name="Invite", exact=True).click()
+        self.told(f"{name} is invited.")
+
+    def accept(self, title: str) -> None:
+        """Take up an invitation."""
+        self.page.get_by_role("button", name=f"Accept the invitation to {title}").click()
+        self.reads(title)
+        self.connected()
+
+    def about(self, name: str, choice: str) -> None:
+        """Choose from the menu of a member."""
+        self.members().get_by_role("button", name=f"What to do about {name}").click()
+        self.page.get_by_role("menuitem", name=choice).click()
+
+    def about_message(self, text: str, choice: str) -> None:
+        """Choose from the menu of a message."""
+        self.message(text).hover()
+        self.message(text).get_by_role("button", name="What to do with this message").click()
+        self.page.get_by_role("menuitem", name=choice).click()
+
+    def answers(self, title: str, submit: str, **fields: str) -> None:
+        """Fill in a dialog and send it."""
+        dialog = self.page.get_by_role("dialog", name=title)
+        for label, value in fields.items():
+            box = dialog.get_by_label(label.replace("_", " "))
+            if box.evaluate("box => box.tagName") == "SELECT":
+                box.select_option(label=value)
+            else:
+                box.fill(value)
+        dialog.get_by_role("button", name=submit, exact=True).click()
+        expect(dialog).to_have_count(0, timeout=PATIENCE_MS)
+
     def until(self, condition: str) -> None:
         """Wait in the page for a JavaScript condition. Playwright's own wait needs eval, which the policy refuses."""
         self.page.evaluate(

@@ -9,31 +9,15 @@ from playwright.sync_api import Error, Playwright, expect
 from tests.browser.chromium import chromium
 from tests.browser.conftest import Enter
 from tests.browser.person import PATIENCE_MS, Person
+from tests.browser.pictures import DESKTOP, PHONE, take
 from tests.stack.running import RunningStack
 
-DESKTOP = {"viewport": {"width": 1280, "height": 800}}
-PHONE = {
-    "viewport": {"width": 390, "height": 780},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
-INK = {"light": "rgb(28, 33, 38)", "dark": "rgb(232, 229, 222)"}
-"""The page's text colour, from which a test sees that a scheme is on the screen."""
 NOTE_NOTICES = """
 window.noticesSeen = [];
 new MutationObserver(() => {
   for (const notice of document.querySelectorAll('.notice-text')) noticesSeen.push(notice.textContent);
 }).observe(document, { subtree: true, childList: true, characterData: true });
 """
-
-
-def _pictures(person: Person, folder: Path, name: str) -> None:
-    for scheme in ("light", "dark"):
-        person.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        person.until(f"getComputedStyle(document.body).color === '{INK[scheme]}'")
-        person.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
-        person.page.screenshot(path=folder / f"{name}-{scheme}.png")
 
 
 def test_without_the_ca_the_browser_refuses(playwright: Playwright, stack: RunningStack, tmp_path: Path) -> None:
@@ -54,19 +38,19 @@ def test_two_people_chat_and_who_floods_sees_why_and_for_how_long(person: Enter,
     bob = person("page-bob", **PHONE)
     ada.page.add_init_script(NOTE_NOTICES)
     ada.page.reload()
-    _pictures(ada, pictures, "sign-in-desktop")
-    _pictures(bob, pictures, "sign-in-phone")
+    take(ada, pictures, "sign-in-desktop")
+    take(bob, pictures, "sign-in-phone")
     ada.sign_in().connected()
     bob.sign_in().connected()
-    _pictures(ada, pictures, "empty-desktop")
+    take(ada, pictures, "empty-desktop")
     assert [url.partition("://")[0] for url in ada.sockets] == ["wss"]
     bob.say("Is the gate up?")
     ada.sees("Is the gate up?", sender="page-bob")
     ada.say("It is: two lines,\nsent from a desktop.")
     bob.sees("It is: two lines,\nsent from a desktop.", sender="page-ada")
     _flood(ada)
-    _pictures(ada, pictures, "throttled-desktop")
-    _pictures(bob, pictures, "chat-phone")
+    take(ada, pictures, "throttled-desktop")
+    take(bob, pictures, "chat-phone")
     draft = ada.box.input_value()
     expect(ada.send).to_be_enabled()
     assert draft, "the throttled message is in the message box again"
@@ -169,11 +153,12 @@ def test_a_reader_keeps_the_place(chatter: Enter) -> None:
     tall = "\n".join(str(line) for line in range(60))
     bob.say(tall)
     expect(ada.log).to_contain_text("58")
-    ada.log.evaluate("log => { log.scrollTop = 0; }")
+    ada.log.evaluate("log => { log.scrollTop -= 900; }")
+    place = ada.message(tall).bounding_box()
     bob.say("down here")
     newest = ada.page.get_by_role("button", name="1 new message")
     expect(newest).to_be_visible()
-    assert ada.log.evaluate("log => log.scrollTop") == 0
+    assert ada.message(tall).bounding_box() == place
     newest.click()
     expect(newest).to_be_hidden()
     expect(ada.message("down here")).to_be_in_viewport()

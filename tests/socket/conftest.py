@@ -4,14 +4,13 @@ stay out of the way; `serve` starts one with others.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.socket.server import OPENED, Server, running
+from tests.socket.server import Server, running
 
 WIDE = {
     "handshakes_per_address_per_minute": "100000",
@@ -26,6 +25,11 @@ WIDE = {
     "posts_per_room_burst": "100000",
     "bytes_per_user_per_second": "10000000",
     "bytes_per_user_burst": "10000000",
+    "changes_per_user_per_second": "10000",
+    "changes_per_user_burst": "10000",
+    "reads_per_user_per_second": "10000",
+    "reads_per_user_burst": "10000",
+    "rooms_per_user": "1000",
     "notices_resume_seconds": "0",
 }
 
@@ -59,9 +63,5 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
 
 
 @pytest.fixture(autouse=True)
-async def closed_afterwards(serve: Serve) -> AsyncIterator[None]:
-    """Close the clients that a test leaves open, before `serve` stops: a drain waits for peers that do not answer."""
-    yield
-    while OPENED:
-        OPENED.pop().transport.abort()
-    await asyncio.sleep(0)
+def closed_afterwards(serve: Serve, clients: None) -> None:
+    """Whatever `serve` started stops after the clients are gone."""

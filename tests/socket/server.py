@@ -92,6 +92,12 @@ class Client:
             if all(frame.get(name) == value for name, value in wanted.items()):
                 return frame
 
+    async def ask(self, **fields: Any) -> dict[str, Any]:
+        """The frame that answers this one. An id that was used before would get its first answer again."""
+        client_id = secrets.token_hex(4)
+        await self.send(**fields, id=client_id)
+        return await self.until(id=client_id)
+
     async def join(self, room: str = "lobby") -> dict[str, Any]:
         await self.send(type="join", room=room)
         return await self.until(type="joined")

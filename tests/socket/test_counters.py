@@ -16,9 +16,9 @@ from app.model import BanKind, UserName
 from app.protocol import Invalid
 from app.verdict import Reason
 from tests.patience import until
+from tests.socket.forger import Forger
 from tests.socket.raw import BINARY, CLOSE, TEXT, Raw
 from tests.socket.server import Client, Refused, Server, conforms, new_address, new_name, running
-from tests.socket.test_credentials import Forger
 
 SETTINGS = {
     "connections_per_node": "25",
@@ -27,6 +27,11 @@ SETTINGS = {
     "unacked_posts_per_connection": "3",
     "posts_per_room_per_second": "1",
     "posts_per_room_burst": "12",
+    "changes_per_user_per_second": "0.1",
+    "changes_per_user_burst": "4",
+    "reads_per_user_per_second": "0.1",
+    "reads_per_user_burst": "8",
+    "rooms_per_user": "2",
     "drain_seconds": "3",
     "graceful_seconds": "4",
     "issuers": json.dumps(
@@ -242,6 +247,31 @@ async def _throttles(tally: Tally) -> None:
         await tally.close(client)
 
 
+async def _rooms(tally: Tally) -> None:
+    """The limits that only rooms have."""
+    owner, member, reader = [await tally.connect() for _ in range(3)]
+    await owner.send(type="create", title="Slow", public=True, id="c")
+    room = (await owner.until(id="c"))["room"]
+    for number, fields in enumerate(
+        (
+            {"type": "configure", "room": room, "slow_seconds": 60.0},
+            {"type": "create", "title": "Second"},
+            {"type": "create", "title": "Third"},
+            {"type": "create", "title": "Fourth"},
+        )
+    ):
+        await owner.send(**fields, id=f"c{number}")
+        tally.frame(await owner.until(id=f"c{number}"), sent_post=False)
+    await member.join(room)
+    for _ in range(2):
+        tally.frame(await member.post("hi", room), sent_post=True)
+    for _ in range(9):
+        await reader.send(type="rooms", id="r")
+        tally.frame(await reader.until(id="r"), sent_post=False)
+    for client in (owner, member, reader):
+        await tally.close(client)
+
+
 async def _flood(tally: Tally) -> None:
     name, raw = new_name(), await Raw.open(tally.server)
     token = await tally.server.token(name)
@@ -262,7 +292,7 @@ async def test_counters_equal_what_clients_saw(tmp_path: Path) -> None:
     """Every reason, every kind of bad frame, every limit: nothing is missing and nothing is counted twice."""
     with running(tmp_path, **SETTINGS) as server:
         tally = Tally(server)
-        for act in (_refusals, _full_houses, _malformed, _throttles, _flood):
+        for act in (_refusals, _full_houses, _malformed, _throttles, _rooms, _flood):
             await act(tally)
             tally.agree()
         held = await tally.connect()

@@ -36,7 +36,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def failing_disk(tmp_path: Path) -> Iterator[Path]:
     """The same on a file system that turns read-only at its first fault, as ext4 does after an I/O error."""
-    data, image = tmp_path / "data", tmp_path / "image"
+    data, image = tmp_path / "data", tmp_path / "image.db"
     data.mkdir(mode=0o700)
     with image.open("wb") as file:
         file.truncate(16_000_000)
@@ -151,12 +151,12 @@ async def test_a_disk_that_turns_read_only_refuses_writes(failing_disk: Path) ->
         alice = await server.connect(token)
         await alice.join()
         ticket = ticket_of(server, token)
-        assert (await alice.post("stored"))["offset"] == 1
+        assert (await alice.post("before it was full"))["offset"] == 1
         break_disk(failing_disk / "data")
         acked, refusal = await refused_at_last(alice)
         assert (acked, refusal["code"]) == (0, "busy")
         await assert_only_writes_fail(server, token, ticket, alice)
-        assert [event.message for event in await stored_events(server.load().database)] == ["stored"]
+        assert [event.message for event in await stored_events(server.load().database)] == ["before it was full"]
 
 
 @contextlib.contextmanager

@@ -14,15 +14,9 @@ async def person(server: Server) -> tuple[str, Client]:
     return name, await server.connect(await server.token(name))
 
 
-async def ask(client: Client, **fields: Any) -> dict[str, Any]:
-    """The frame that answers this one."""
-    await client.send(**fields, id="ask")
-    return await client.until(id="ask")
-
-
 async def made(client: Client, title: str = "Book club", *, public: bool = False) -> str:
     """A room of this client's."""
-    answer = await ask(client, type="create", title=title, public=public)
+    answer = await client.ask(type="create", title=title, public=public)
     assert answer["type"] == "ack" and answer["offset"] == 1, answer
     return str(answer["room"])
 
@@ -35,37 +29,37 @@ async def test_a_private_room_is_made_entered_by_invitation_and_unknown_to_other
     assert room.startswith("book-club-")
     created = await elsewhere.until(type="membership")
     assert (created["room"], created["change"]) == (room, "created")
-    joined = await ask(ann_client, type="join", room=room)
+    joined = await ann_client.ask(type="join", room=room)
     assert (joined["role"], joined["offset"], joined["recovered"]) == ("owner", 1, False)
-    assert (await ask(bob_client, type="join", room=room))["code"] == "room_unknown"
-    assert (await ask(ann_client, type="invite", room=room, user=bob))["offset"] == 2
+    assert (await bob_client.ask(type="join", room=room))["code"] == "room_unknown"
+    assert (await ann_client.ask(type="invite", room=room, user=bob))["offset"] == 2
     told = await bob_client.until(type="membership")
     assert (told["room"], told["change"], told["sender"]) == (room, "invited", ann)
-    joined = await ask(bob_client, type="join", room=room)
+    joined = await bob_client.ask(type="join", room=room)
     assert (joined["role"], joined["offset"], joined["title"]) == ("member", 3, "Book club")
     assert (await ann_client.until(type="member", change="joined"))["user"] == bob
     await ann_client.post("hello", room)
     assert (await bob_client.until(type="message"))["message"] == "hello"
-    assert (await ask(eve_client, type="join", room=room))["code"] == "room_unknown"
-    assert (await ask(eve_client, type="history", room=room))["code"] == "room_unknown"
+    assert (await eve_client.ask(type="join", room=room))["code"] == "room_unknown"
+    assert (await eve_client.ask(type="history", room=room))["code"] == "room_unknown"
 
 
 async def test_a_resume_gets_everything_since_and_an_unknown_past_gets_nothing(server: Server) -> None:
     """Recovered means complete; another epoch, a retention that has passed or an offset to come mean not at all."""
-    (_, ann), (_, bob) = [await person(server) for _ in range(2)]
+    (_, ann), (name, bob) = [await person(server) for _ in range(2)]
     room = await made(ann, public=True)
-    await ask(ann, type="join", room=room)
-    epoch = (await ask(bob, type="join", room=room))["epoch"]
+    await ann.ask(type="join", room=room)
+    epoch = (await bob.ask(type="join", room=room))["epoch"]
     await bob.socket.close()
     for number in range(300):
         await ann.post(f"m{number}", room)
-    back = await server.connect(await server.token(new_name()))
-    joined = await ask(back, type="join", room=room, after=2, epoch=epoch)
-    assert (joined["recovered"], joined["offset"], joined["newest"]) == (True, 2, 303)
-    assert [(await back.receive())["offset"] for _ in range(301)] == list(range(3, 304))
+    back = await server.connect(await server.mint(name))
+    joined = await back.ask(type="join", room=room, after=2, epoch=epoch)
+    assert (joined["recovered"], joined["offset"], joined["newest"]) == (True, 2, 302)
+    assert [(await back.receive())["offset"] for _ in range(300)] == list(range(3, 303))
     for after, other in ((2, "elsewhen"), (999, epoch)):
-        late = await server.connect(await server.token(new_name()))
-        joined = await ask(late, type="join", room=room, after=after, epoch=other)
+        late = await server.connect(await server.mint(name))
+        joined = await late.ask(type="join", room=room, after=after, epoch=other)
         assert (joined["recovered"], joined["offset"]) == (False, joined["newest"])
 
 
@@ -75,16 +69,16 @@ async def test_a_removed_member_is_told_and_gets_nothing_more(server: Server) ->
     two = await server.connect(await server.token(bob))
     room = await made(ann, public=True)
     for client in (ann, one, two):
-        await ask(client, type="join", room=room)
-    await ask(ann, type="ban", room=room, user=bob, seconds=60, reason="spam")
+        await client.ask(type="join", room=room)
+    await ann.ask(type="ban", room=room, user=bob, seconds=60, reason="spam")
     await ann.post("about bob", room)
     for client in (one, two):
         banned = await client.until(type="member", change="banned")
         assert (banned["user"], banned["reason"]) == (bob, "spam")
         assert (await client.until(type="membership"))["change"] == "banned"
-        answer = await ask(client, type="post", room=room, message="hi")
+        answer = await client.ask(type="post", room=room, message="hi")
         assert answer["code"] == "not_joined"
-    refused = await ask(one, type="join", room=room)
+    refused = await one.ask(type="join", room=room)
     assert refused["code"] == "banned" and 50 < refused["retry_after"] <= 60.01
 
 
@@ -92,14 +86,14 @@ async def test_history_comes_in_pages_both_ways(server: Server) -> None:
     """From the newest backwards, or from any offset on; `more` says when it ends. HTTP answers the same."""
     _, ann = await person(server)
     room = await made(ann)
-    await ask(ann, type="join", room=room)
+    await ann.ask(type="join", room=room)
     for number in range(60):
         await ann.post(f"m{number}", room)
-    newest = await ask(ann, type="history", room=room)
+    newest = await ann.ask(type="history", room=room)
     assert [event["offset"] for event in newest["events"]] == list(range(12, 62)) and newest["more"]
-    oldest = await ask(ann, type="history", room=room, before=12)
+    oldest = await ann.ask(type="history", room=room, before=12)
     assert [event["offset"] for event in oldest["events"]] == list(range(1, 12)) and not oldest["more"]
-    onwards = await ask(ann, type="history", room=room, after=58, limit=2)
+    onwards = await ann.ask(type="history", room=room, after=58, limit=2)
     assert [event["offset"] for event in onwards["events"]] == [59, 60] and onwards["more"]
 
 
@@ -126,3 +120,16 @@ async def test_http_does_the_same(server: Server) -> None:
     assert call(bob, "POST", f"{path}/kick", user=ann)[1]["reason"] == "forbidden"
     assert [row["user"] for row in call(ann, "GET", f"{path}/members")[1]["members"]] == [ann, bob]
     assert [row["action"] for row in call(ann, "GET", f"{path}/audit")[1]["entries"]] == ["join", "invite", "create"]
+
+
+async def test_a_resume_makes_nobody_a_member(server: Server) -> None:
+    """Who was removed from a public room while away learns it, and comes back only by asking to come in."""
+    (_, ann), (bob, one) = [await person(server) for _ in range(2)]
+    room = await made(ann, public=True)
+    joined = await one.ask(type="join", room=room)
+    await one.socket.close()
+    await ann.ask(type="kick", room=room, user=bob)
+    back = await server.connect(await server.token(bob))
+    answer = await back.ask(type="join", room=room, after=joined["offset"], epoch=joined["epoch"])
+    assert (answer["type"], answer["code"], answer["room"]) == ("error", "removed", room)
+    assert (await back.ask(type="join", room=room))["role"] == "member"

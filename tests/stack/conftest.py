@@ -29,6 +29,11 @@ def another(stack: RunningStack) -> NewStack:
     return make
 
 
+@pytest.fixture(autouse=True)
+def closed_afterwards(clients: None) -> None:
+    """Every test here may open clients; a stack that it starts hangs up on its own before it stops."""
+
+
 @dataclass(frozen=True)
 class Person:
     """An ordinary user of this machine, without any right."""

@@ -23,6 +23,7 @@ from typing import Any
 import certs.authority
 from nginx.render import EdgeValues, check_command, mtail_command, nginx_command, render
 from nginx.rotate import rotate
+from tests import canary
 from tests.patience import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -264,3 +265,4 @@ def running(**changed: object) -> Iterator[Edge]:
             yield edge
         finally:
             edge.stop_all()
+        canary.search(state)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from stack import exposition, listeners, processes
 from stack.place import Place
+from tests import canary
+from tests.clients import hang_up
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
@@ -88,6 +90,8 @@ class RunningStack:
 
     def make(self, *targets: str, check: bool = True, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run make; fails with everything it said when `check` and its exit code is not 0."""
+        if "clean" in targets:
+            canary.search(self.state)
         done = subprocess.run(
             self.words(*targets),
             env=self.environ() | settings,
@@ -106,11 +110,14 @@ class RunningStack:
         for line in said.splitlines():
             if "one-time password" in line:
                 self.first_password = line.split()[2]
+                canary.remember(self.first_password)
         return said
 
     def user(self, name: str, *more: str) -> str:
         """Create an account and return its password. `more` goes to the app's command, `--admin` for example."""
-        return self.app("user", name, *more) if more else self.make("user", f"NAME={name}").stdout.strip()
+        password = self.app("user", name, *more) if more else self.make("user", f"NAME={name}").stdout.strip()
+        canary.remember(password)
+        return password
 
     def app(self, *words: str) -> str:
         """Run `python -m app …` as the stack would; for words that no make target has."""
@@ -133,7 +140,9 @@ class RunningStack:
 
     def metrics(self) -> str:
         """The exposition of app and edge."""
-        return self.make("metrics").stdout
+        said = self.make("metrics").stdout
+        canary.show(said)
+        return said
 
     def sample(self, series: str) -> float:
         """The current value of one series, written as the exposition writes it; 0 when it is not there yet."""
@@ -173,8 +182,10 @@ def new_stack(
         if seed:
             take_over(seed, stack.state)
         yield stack
+        hang_up()
         stack.make("down")
         assert stack.processes() == []
+        canary.search(stack.state)
     finally:
         processes.stop(stack.place, 1)
         shutil.rmtree(folder)

@@ -93,7 +93,7 @@ async def talk(through: Through, seen: Seen) -> None:
     await client.join()
     posted: set[int] = set()
     for number in (*range(4), 0, *range(4, 8)):
-        answer = await client.post("counted", id=f"{through.stack.https_port}-{number}")
+        answer = await client.post("one to be counted", id=f"{through.stack.https_port}-{number}")
         if answer["type"] == "ack":
             seen[f'chat_messages_total{{outcome="{"repeated" if number in posted else "accepted"}"}}'] += 1
             posted.add(number)

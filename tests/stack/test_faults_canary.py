@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stack import health
+from tests.canary import word
 from tests.patience import until
 from tests.socket.server import Client
 from tests.stack.conftest import NewStack
@@ -25,11 +26,6 @@ from tests.stack.through import Through
 SETTINGS = {"PORTCULLIS_STORE_TIMEOUT_SECONDS": "1", "PORTCULLIS_SIGN_INS_PER_ADDRESS_PER_MINUTE": "100"}
 ALLOWED = ("venv", "uv", "data", "secrets")
 """Where a message or a key may stand, and what was installed."""
-
-
-def word(kind: str) -> str:
-    """A canary: a word that can be looked for."""
-    return f"canary{kind}{secrets.token_hex(8)}"
 
 
 TOKEN, MESSAGE, PASSWORD = word("token"), word("message"), word("password")

@@ -11,6 +11,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests import canary
 from tests.patience import PATIENCE
 from tests.socket.server import OPENED, Client, Refused, Server
 from tests.stack.running import RunningStack
@@ -91,6 +92,9 @@ class Through:
                 while part := stream.recv(65_536):
                     answer += part
         self.bodies.append(answer)
+        if answer:
+            head, _, content = answer.partition(b"\r\n\r\n")
+            canary.answered(int(answer.split()[1]), head.decode(), content)
         return answer
 
     def ask(self, method: str, path: str, body: Any = None, address: str = "127.0.0.1", **headers: str) -> bytes:

@@ -62,7 +62,9 @@ class Run:
 
     def deliver(self, user: str, frame: dict[str, Any]) -> None:
         self.places[user, frame["room"]].cursor = frame["offset"]
-        self.records[user].saw.append(delivered(frame, self.lives[user], self.now))
+        event = delivered(frame, self.lives[user], self.now)
+        self.records[user].saw.append(event)
+        self.records[user].handed.append(event)
 
     def post(self, user: str, room: str, ack_lost: bool = False) -> None:
         """Stored if they are live there. Where the ack is lost, the client is cut, returns and asks again."""

@@ -173,7 +173,7 @@ async def test_ticket_of_a_revoked_parent(house: House) -> None:
 
 async def test_exposed_tokens(house: House) -> None:
     """In a URL a token may live for five minutes at most, ours or an external issuer's; a header takes it."""
-    now = int(time.time())
+    now = int(house.clock.now)
     assert await house.ask(url(token(KEY, "k1", iat=now, exp=now + 301))) is Reason.TOKEN_EXPOSED
     assert await house.ask(url(token(KEY, "k1", iat=now + 4, exp=now + 304))) is Reason.TOKEN_EXPOSED
     assert isinstance(await house.ask(bearer(token(KEY, "k1", iat=now, exp=now + 301))), Authenticated)

@@ -154,12 +154,15 @@ def test_changes_of_the_room_apply_at_once(hub: Hub) -> None:
         said = {"change": change, **facts}
         return Event(DEFAULT_ROOM, Offset(offset), UserName("ann"), "", 1.0, EventKind.ROOM, said)
 
+    bob = UserName("bob")
     hub.deliver([changed(6, "configured", posts_per_second=2.0), changed(7, "configured", slow_seconds=10.0)])
-    assert (room.rate, room.slow) == (Rate(2.0, 2.0), Rate(0.1, 1))
-    hub.deliver([changed(8, "configured", posts_per_second=0), changed(9, "archived")])
-    assert (room.rate, room.slow, room.archived) == (Rate(50.0, 50), Rate(0.1, 1), True)
-    hub.deliver([changed(10, "configured", slow_seconds=0), changed(11, "unarchived"), changed(12, "renamed")])
-    assert (room.slow, room.archived, room.access) == (None, False, 12)
+    assert (room.rate, room.slow(bob)) == (Rate(2.0, 2.0), None), "slow mode is not for moderators"
+    hub.deliver([_member(8, "role", "bob", role="member")])
+    assert room.slow(bob) == Rate(0.1, 1)
+    hub.deliver([changed(9, "configured", posts_per_second=0), changed(10, "archived")])
+    assert (room.rate, room.slow(bob), room.archived) == (Rate(50.0, 50), Rate(0.1, 1), True)
+    hub.deliver([changed(11, "configured", slow_seconds=0), changed(12, "unarchived"), changed(13, "renamed")])
+    assert (room.slow(bob), room.archived, room.access) == (None, False, 13)
 
 
 def test_who_made_a_room_learns_it_on_all_connections(hub: Hub) -> None:

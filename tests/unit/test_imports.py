@@ -23,7 +23,7 @@ LAYERS = (
     | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
-    | {"live_room", "rooms", "repair", "entrance", "handshake", "chat"},
+    | {"live_room", "rooms", "repair", "entrance", "floods", "charges", "marks", "handshake", "chat"},
     # wiring of one process
     {"backends"},
     # the edge

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.limiter import Gcra, Rate
+from app.limiter import Gcra, Rate, gcra
 
 RATES = st.builds(Rate, st.floats(0.05, 1000.0), st.integers(1, 200).map(float))
 STEPS = st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.1, 3.0)), min_size=1, max_size=80)
@@ -78,3 +79,17 @@ def test_more_than_the_burst_in_one_piece_never_fits() -> None:
     assert bucket.hit(1e6, 4.5) == 0.25
     assert bucket.hit(2e6, 4.5) == 0.25
     assert bucket.hit(2e6, 4.0) == 0.0
+
+
+def test_a_slower_rates_debt_is_not_waited_for() -> None:
+    """Whoever sets a rate of one in a hundred seconds and takes it back has to wait for the new rate alone."""
+    arrival, _ = gcra(0.0, 1000.0, Rate(0.01, 1), 1.0)
+    _, wait = gcra(arrival, 1000.0, Rate(50.0, 50), 1.0)
+    assert wait == pytest.approx(0.02)
+
+
+@given(st.floats(0.05, 1000.0), st.integers(1, 200), st.floats(0.0, 1e8))
+def test_a_full_burst_always_fits(per_second: float, burst: int, now: float) -> None:
+    """Whatever sums of floats are off by: the last one of a burst is not refused for a billionth of a second."""
+    bucket = Gcra(Rate(per_second, burst))
+    assert all(bucket.hit(now) == 0.0 for _ in range(burst))

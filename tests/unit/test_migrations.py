@@ -9,13 +9,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from app.migrations import migrate
-from app.store import SchemaAhead
+from app.model import DEFAULT_ROOM, Event, Offset, Post, RoomState, Stored, UserName
+from app.store import SchemaAhead, Store
 from app.store_database import connect
 from app.store_schema import HEAD, metadata
 
@@ -56,6 +58,46 @@ def schema(path: Path) -> list[str]:
     query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
     with closing(sqlite3.connect(path)) as connection:
         return sorted(" ".join(sorted(row[0].replace(",", " ").split())) for row in connection.execute(query))
+
+
+def to_revision(path: Path, revision: str) -> None:
+    """An empty store as an older release made it."""
+    path.touch(0o600)
+    engine = connect(f"sqlite:///{path}", 1.0, writes=True)
+    with engine.connect() as connection, connection.begin():
+        config = Config()
+        config.set_main_option("script_location", str(ROOT / "app" / "migrations"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+async def test_a_store_from_before_rooms_keeps_everything(tmp_path: Path) -> None:
+    """Offsets, ids and texts stay; what was said was messages; the lobby is everyone's, and can be talked in."""
+    path = tmp_path / "chat.db"
+    to_revision(path, "0001")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO events VALUES (1, 1, 'ann', 'a', 'hi', 5.0), (1, 2, 'bob', NULL, 'ho', 6.5)")
+        connection.execute('UPDATE rooms SET "offset" = 2, stamped_at = 6.5')
+        epoch = connection.execute("SELECT value FROM meta").fetchone()[0]
+    migrate(f"sqlite:///{path}")
+    store = Store(f"sqlite:///{path}", 20.0)
+    await store.open()
+    try:
+        assert await store.room(DEFAULT_ROOM) == RoomState(
+            DEFAULT_ROOM, Offset(2), epoch, title="Lobby", public=True, everyone=True
+        )
+        assert await store.events(DEFAULT_ROOM, 0, 10) == [
+            Event(DEFAULT_ROOM, Offset(1), UserName("ann"), "hi", 5.0),
+            Event(DEFAULT_ROOM, Offset(2), UserName("bob"), "ho", 6.5),
+        ]
+        answers = await store.append([Post(DEFAULT_ROOM, UserName("ann"), text, text[0]) for text in ("again", "new")])
+    finally:
+        await store.close()
+    assert [(item.event.offset, item.repeated) for item in answers if isinstance(item, Stored)] == [
+        (1, True),
+        (3, False),
+    ]
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:

@@ -94,6 +94,22 @@ async def test_who_is_writing_is_told_once_an_interval() -> None:
     assert await room.typing.get() == ["bob"]
 
 
+async def test_who_is_gone_is_not_writing() -> None:
+    """Removed or not; nothing is told where nobody else is."""
+    room = Room()
+    notices = room.notices()
+    for user in (ANN, BOB):
+        notices.typing(DEFAULT_ROOM, user)
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    assert await room.typing.get() == ["bob"]
+    notices.typing(DEFAULT_ROOM, ANN)
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    notices.came(DEFAULT_ROOM, BOB)
+    await room.told.get()
+    await room.told.get()
+    assert room.typing.empty()
+
+
 async def test_a_lost_notice_loses_nothing_else() -> None:
     """The next one is told."""
     room = Room()

@@ -14,10 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import ClauseElement, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from app.model import DEFAULT_ROOM, Post, UserName
+from app import store_edits, store_events, store_listings
+from app.model import DEFAULT_ROOM, Post, RoomId, Stored, UserName
 from app.store import SchemaAhead, SchemaBehind, Store, StoreDown
 from app.store_database import Database, Lane, connect, database_path
 from app.store_events import KNOWN
@@ -51,8 +52,9 @@ def posts(count: int, size: int = 10) -> list[Post]:
 
 async def recovered(store: Store, offset: int) -> None:
     """The next post gets the next offset, and nothing is missing before it."""
-    stored = await store.append(posts(1))
-    assert stored[0].event.offset == offset
+    (stored,) = await store.append(posts(1))
+    assert isinstance(stored, Stored)
+    assert stored.event.offset == offset
     assert [event.offset for event in await store.events(DEFAULT_ROOM, 0, 1000)] == list(range(1, offset + 1))
 
 
@@ -90,6 +92,66 @@ def test_client_ids_are_searched_in_their_index(path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [1, 64])
+async def test_a_batch_of_posts_takes_four_statements(path: Path, size: int) -> None:
+    """Whatever its size, where the room's own `access` vouches for them: lock, look for ids, insert, move on."""
+    async with opened(path) as store:
+        seen: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement.split(maxsplit=1)[0])
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            await store.append([Post(DEFAULT_ROOM, UserName("ann"), "x", f"{n}", 0) for n in range(size)])
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    assert seen == ["BEGIN", "SELECT", "SELECT", "INSERT", "UPDATE"]
+
+
+async def test_a_list_of_rooms_takes_one_statement_whatever_its_length(path: Path) -> None:
+    """So do marks: nothing is asked room by room."""
+    async with opened(path) as store:
+        ann = UserName("ann")
+        rooms = [RoomId(f"room-{n}") for n in range(20)]
+        for room in rooms:
+            await store.create_room(room, "Room", True, ann, None, 64)
+        seen: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            seen.append(statement.split(maxsplit=1)[0])
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert len(await store.listings(ann, public=False)) == 21
+            assert len(await store.listings(UserName("bob"), public=True)) == 20
+            await store.mark_read([(room, ann, 1) for room in rooms])
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+    assert seen == ["BEGIN", "SELECT", "BEGIN", "SELECT", "BEGIN", "INSERT"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "plan"),
+    [
+        (store_events._AFTER, "SEARCH events USING PRIMARY KEY (room=? AND offset>?)"),
+        (store_events._BEFORE, "SEARCH events USING PRIMARY KEY (room=? AND offset>? AND offset<?)"),
+        (store_edits._ERASE_EDITS, "SEARCH events USING COVERING INDEX events_target (room=? AND target=?)"),
+        (store_listings._OWN, "SEARCH theirs USING INDEX members_user (user=?)"),
+        (store_listings._OWN, "SEARCH events USING PRIMARY KEY (room=? AND offset>?)"),
+        (store_listings._OPEN, "SCAN rooms USING INDEX rooms_open"),
+    ],
+)
+def test_what_grows_is_searched_in_an_index(path: Path, statement: ClauseElement, plan: str) -> None:
+    """History and members are never scanned as a whole."""
+    engine = connect(f"sqlite:///{path}", 1.0)
+    text = str(statement.compile(engine))
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (None,) * text.count("?")).all()
+    engine.dispose()
+    assert plan in [row[3] for row in rows]
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://db/chat"])
 def test_only_files_are_stores(url: str) -> None:
     """A store in memory would be gone with its process."""
@@ -122,7 +184,7 @@ async def test_a_database_of_another_release_does_not_open(path: Path, revision:
 
 async def test_a_lock_that_outlasts_the_patience_is_an_outage(path: Path) -> None:
     """Reads go on meanwhile; afterwards writes do too, without a gap."""
-    async with opened(path, 0.5) as store:
+    async with opened(path, 2.0) as store:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreDown, match="locked") as caught:
@@ -308,6 +370,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_store_working(path: Path) -
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        offset = (await store.append(posts(1)))[0].event.offset
-        assert offset in {1, 6}
-        await recovered(store, offset + 1)
+        (stored,) = await store.append(posts(1))
+        assert isinstance(stored, Stored)
+        assert stored.event.offset in {1, 6}
+        await recovered(store, stored.event.offset + 1)
