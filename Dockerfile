@@ -126,7 +126,7 @@ CMD ["sh", "/etc/portcullis/start.sh"]
 FROM base AS prometheus
 RUN --mount=type=bind,source=containers,target=/containers \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    sh /containers/user.sh prometheus 10005 /var/lib/prometheus && \
+    sh /containers/user.sh portcullis-prometheus 10005 /var/lib/prometheus && \
     sh /containers/install.sh prometheus && \
     rm -rf /etc/prometheus /var/lib/prometheus/* && install -d -o 10005 -g 10005 -m 0750 /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers

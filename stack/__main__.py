@@ -8,23 +8,35 @@ import signal
 import sys
 from collections.abc import Callable
 
-from stack import engine_install, lock, place, settings_file, shape
+from stack import engine_install, knobs, lock, place, settings_file, shape
 from stack.consent import agreed
+from stack.place import Place
 from stack.problem import Problem
 from stack.shape import Shape
 
 
 def stack() -> Shape:
     """The stack of this clone, with the settings of its file and of the environment."""
+    return found()[0]
+
+
+def found() -> tuple[Shape, Place]:
+    """The stack and where it lives. Raises Problem for settings that are none."""
     state = place.choose(os.environ).state
     lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
-    return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
+    wrong = knobs.unknown(settings, knobs.documented(place.CLONE / ".env.example"))
+    if wrong:
+        raise Problem("\n".join(wrong))
+    where = place.choose(settings | {"PORTCULLIS_STATE": str(state)})
+    return shape.choose(where, settings), where
 
 
 def up(_: argparse.Namespace) -> int:
     """Start the stack."""
-    stack().up()
+    chosen, where = found()
+    shape.mark(where, chosen)
+    chosen.up()
     return 0
 
 
@@ -66,12 +78,12 @@ def metrics(_: argparse.Namespace) -> int:
 
 def clean(_: argparse.Namespace) -> int:
     """Delete the stack's data after a yes: typed, or CONFIRM=yes where nobody can type."""
-    found = stack()
-    print(f"This stops the stack and deletes {found.holdings()}.")
+    chosen = stack()
+    print(f"This stops the stack and deletes {chosen.holdings()}.")
     if not agreed("clean", "Nothing was deleted"):
         print("Nothing was deleted.")
         return 1
-    found.delete()
+    chosen.delete()
     print("Deleted.")
     return 0
 

@@ -9,12 +9,13 @@ from stack.problem import Problem
 
 
 def agreed(target: str, nothing: str) -> bool:
-    """Whether the person said yes: typed, or CONFIRM=yes where nobody can type.
+    """Whether the person said yes: typed, or YES=1 (CONFIRM=yes) where nobody can type.
 
     Raises Problem when there is nobody to ask; `nothing` says what was not done, `target` which make target it was.
     """
-    if os.environ.get("CONFIRM"):
-        return os.environ["CONFIRM"] == "yes"
+    given = os.environ.get("YES") or os.environ.get("CONFIRM")
+    if given:
+        return given in ("1", "yes")
     if not sys.stdin.isatty():
-        raise Problem(f"{nothing}: there is no terminal to ask on. If you mean it: make {target} CONFIRM=yes")
+        raise Problem(f"{nothing}: there is no terminal to ask on. If you mean it: make {target} {"CONFIRM=yes" if target == "clean" else "YES=1"}")
     return input("Type yes to go on: ").strip() == "yes"

@@ -1,7 +1,7 @@
 """Inside a container beside the edge: counts and rotates its log, and answers for the metrics of app and edge.
 
 Both have theirs on Unix sockets, because the edge is on no network of containers and the app's are private. It shares
-the edge's process namespace, in which nginx's master is process 1. `python3 -m stack.counter check` is its own health.
+the edge's process namespace, in which nginx's master is process 1. `python3 -m stack.counter check` is its own health, `… metrics` prints both.
 """
 
 from __future__ import annotations
@@ -76,10 +76,25 @@ def exposed(path: Path) -> str:
     return text
 
 
+def asked(path: str) -> str:
+    """What the counter of this container answers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=4) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+def show() -> int:
+    """Print the metrics of app and edge."""
+    try:
+        sys.stdout.write(asked("/metrics"))
+    except OSError as error:
+        print(f"The metrics cannot be had: {error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
 def check() -> int:
     """Whether the edge's log is counted."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/edge", timeout=4) as answer:  # noqa: S310
-        text = answer.read().decode()
+    text = asked("/edge")
     broken = [line for line in text.splitlines() if line.startswith(BROKEN) and not line.endswith(" 0")]
     print("\n".join(broken) or "well")
     return 1 if broken else 0
@@ -106,4 +121,4 @@ def rotate(place: Place) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(check() if sys.argv[1:] == ["check"] else main())
+    sys.exit({"check": check, "metrics": show}.get(" ".join(sys.argv[1:]), main)())
