@@ -58,16 +58,14 @@ def make(before: list[str], mirror: str | None) -> None:
 
     Without `mirror` (the archive as this machine knows it) mmdebstrap picks the archive. Raises Problem.
     """
-    with tempfile.TemporaryDirectory(prefix="portcullis-base-", dir="/var/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="portcullis-base-", dir="/var/tmp") as folder:
         hook, tree = Path(folder, "complete.sh"), Path(folder, "base.tar")
         hook.write_text(COMPLETE.replace("SUITE", BORROWED))
         command = [*before, "mmdebstrap", "--variant=minbase", "--quiet", "--include=ca-certificates"]
         command += [f"--dpkgopt=path-exclude={path}" for path in SLIM]
         command += ["--dpkgopt=path-include=/usr/share/doc/*/copyright", '--aptopt=APT::Install-Recommends "false"']
-        command += [f"--customize-hook=sh {hook} \"$1\"", BORROWED, str(tree), *([mirror] if mirror else [])]
-        done = subprocess.run(
-            command, env=environ(), capture_output=True, text=True, timeout=MAKE_SECONDS, check=False
-        )
+        command += [f'--customize-hook=sh {hook} "$1"', BORROWED, str(tree), *([mirror] if mirror else [])]
+        done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=MAKE_SECONDS, check=False)
         if done.returncode:
             last = "\n".join(done.stderr.strip().splitlines()[-8:])
             raise Problem(f"The base image could not be made from the distribution's archive:\n{last}")

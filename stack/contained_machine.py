@@ -37,7 +37,11 @@ def _every(where: Place, settings: Mapping[str, str]) -> Iterator[str | None]:
 def taken(name: str, port: int) -> str | None:
     """Nobody listens on `port`."""
     other = port + 1000 if port < 64000 else port - 1000
-    return f"Port {port} is taken. Stop what listens there, or choose another: {name}={other}" if listeners.busy(port) else None
+    return (
+        f"Port {port} is taken. Stop what listens there, or choose another: {name}={other}"
+        if listeners.busy(port)
+        else None
+    )
 
 
 def disk(free_bytes: int) -> str | None:

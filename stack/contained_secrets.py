@@ -20,7 +20,7 @@ user portcullis on #{digest} ~* &* +@all -@admin -@dangerous +info
 """
 """Valkey's accounts. `health` may say PING; the app may not read settings, keys' names or other clients."""
 HANDS = ["--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", "--security-opt=no-new-privileges:true"]
-OWN = "while read -r id path; do chown \"$id:$id\" \"/folder/$path\"; done"
+OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
 
 
 def content() -> dict[str, tuple[int, str]]:

@@ -43,7 +43,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     place: Place
     timeout = 10
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is the library's
+    def do_GET(self) -> None:
         """Answer 503 when whoever is asked for does not answer."""
         sockets = {"app": health.private_socket(self.place), "edge": edge_config.mtail_socket(self.place)}
         wanted = {"/app": ["app"], "/edge": ["edge"], "/metrics": ["app", "edge"]}.get(self.path)
@@ -78,7 +78,7 @@ def exposed(path: Path) -> str:
 
 def asked(path: str) -> str:
     """What the counter of this container answers."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=4) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=4) as answer:
         return str(answer.read().decode())
 
 

@@ -36,7 +36,9 @@ class Plan:
         """What would be done, one line each."""
         lines = [f"write {path}" for path in self.files]
         lines += [f"install with apt-get: {' '.join(self.packages)}"] if self.packages else []
-        lines += [f"start the engine ({'systemd' if under_systemd() else f'dockerd, in the background; {LOG}'})"] * self.start
+        lines += [
+            f"start the engine ({'systemd' if under_systemd() else f'dockerd, in the background; {LOG}'})"
+        ] * self.start
         return lines + [f"get or make the base image {base_image.NAME}"] * self.base
 
 

@@ -52,7 +52,12 @@ def build(clone: Path, target: str, name: str, bundle: str, log: Path) -> None:
     path = Path(bundle) if bundle else BUNDLE
     secret = ["--secret", f"id=ca,src={path}"] if path.is_file() else []
     version = name.rpartition(":")[2]
-    labels = ["--label", f"org.opencontainers.image.version={version}", "--label", f"org.opencontainers.image.ref.name={name}"]
+    labels = [
+        "--label",
+        f"org.opencontainers.image.version={version}",
+        "--label",
+        f"org.opencontainers.image.ref.name={name}",
+    ]
     words = ["build", "--progress=plain", *secret, *labels, f"--build-arg=BASE_IMAGE={base_image.NAME}"]
     done = engine.attempt(*words, f"--target={target}", f"--tag={name}", clone, seconds=BUILD_SECONDS)
     log.write_text(done.stdout + done.stderr)

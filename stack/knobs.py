@@ -52,5 +52,7 @@ def unknown(names: Iterable[str], known: set[str]) -> list[str]:
     found = []
     for name in sorted(set(names) - known):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        found.append(f"{name} is not a setting of Portcullis{f': is {near[0]} meant?' if near else ''} See .env.example.")
+        found.append(
+            f"{name} is not a setting of Portcullis{f': is {near[0]} meant?' if near else ''} See .env.example."
+        )
     return found
