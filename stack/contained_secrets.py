@@ -1,4 +1,4 @@
-"""The stores' passwords, made once, and the certificate's key: files that only the container that needs one can read."""
+"""The stores' passwords, made once, and the certificate's key: only the container that needs a file can read it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def content() -> dict[str, tuple[int, str]]:
 
 
 def make(place: Place, image: str) -> list[str]:
-    """Make the passwords where there are none; returns words about it. Half a set is never made whole: see `Problem`."""
+    """Make the passwords where there are none; returns words about it. Raises Problem when there is half a set."""
     folder, wanted = compose.folder(place) / "secrets", content()
     there = [name for name in wanted if (folder / name).exists()]
     if len(there) == len(wanted):

@@ -1,7 +1,8 @@
 """Inside a container beside the edge: counts and rotates its log, and answers for the metrics of app and edge.
 
 Both have theirs on Unix sockets, because the edge is on no network of containers and the app's are private. It shares
-the edge's process namespace, in which nginx's master is process 1. `python3 -m stack.counter check` is its own health, `… metrics` prints both.
+the edge's process namespace, in which nginx's master is process 1. `python3 -m stack.counter check` is its own health,
+`… metrics` prints both.
 """
 
 from __future__ import annotations
