@@ -57,6 +57,7 @@ test: machine environment ## everything, against a real gunicorn, nginx, mtail a
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@YES=1 $(STACK) engine
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup --durations=25 tests

@@ -43,7 +43,12 @@ def project(place: Place) -> str:
 
 def words(place: Place, *more: str | Path) -> list[str | Path]:
     """The words of `docker compose …` for this stack."""
-    files = ["--file", place.clone / "docker-compose.yml", "--env-file", folder(place) / "compose.env"]
+    files: list[str | Path] = [
+        "--file",
+        place.clone / "docker-compose.yml",
+        "--env-file",
+        folder(place) / "compose.env",
+    ]
     return ["compose", "--progress", "quiet", "--project-name", project(place), *files, *more]
 
 

@@ -124,13 +124,18 @@ class ContainedStart:
         with self.steps.step("check settings, make keys, migrate the store") as notes:
             self.password = self.one_shot("check", "keys init", "migrate", "bootstrap")
             notes.extend(["the administrator's account `admin`"] if self.password else [])
+        # Whose ports these are is known from now on, also when the start is cut off.
+        self.remember("")
         with self.steps.step("start the containers") as notes:
             self.bring_up(before)
             notes.append(", ".join(compose.LASTING))
         self.cannot = self.edge_words()
-        place = self.place
-        found = record.Record(place.https_port, place.http_port, fingerprint, dict(self.settings), self.cannot)
-        record.write(place.record, found)
+        self.remember(fingerprint)
+
+    def remember(self, fingerprint: str) -> None:
+        """Leave word for later commands; without a fingerprint nothing counts as up to date."""
+        place, settings = self.place, dict(self.settings)
+        record.write(place.record, record.Record(place.https_port, place.http_port, fingerprint, settings, self.cannot))
 
     def one_shot(self, *commands: str) -> str:
         """Commands of the app in a container of their own; returns what the last one printed."""

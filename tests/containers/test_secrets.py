@@ -16,17 +16,8 @@ def known(contained: ContainedStack) -> set[str]:
     digest = {word for word in (folder / "valkey_users").read_text().split() if word.startswith("#")}
     keys = [*contained.place.tls.glob("*.key"), *(compose.folder(contained.place) / "tls").glob("*.key")]
     pems = [path.read_text() for path in keys]
-    pems.append(
-        compose.run(
-            contained.place,
-            "exec",
-            "-T",
-            "app",
-            "sh",
-            "-c",
-            "cat secrets/signing/*.pem ../secrets/signing/*.pem 2>/dev/null || true",
-        )
-    )
+    signing = "cat /var/lib/portcullis/secrets/signing/*.pem"
+    pems.append(compose.run(contained.place, "exec", "--no-TTY", "app", "sh", "-c", signing))
     lines = {line for pem in pems for line in pem.splitlines() if line and not line.startswith("-----")}
     assert len(lines) > 4
     return passwords | digest | lines | {contained.first_password}
