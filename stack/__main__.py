@@ -10,33 +10,24 @@ from collections.abc import Callable
 
 from stack import engine_install, knobs, lock, place, settings_file, shape
 from stack.consent import agreed
-from stack.place import Place
 from stack.problem import Problem
 from stack.shape import Shape
 
 
 def stack() -> Shape:
     """The stack of this clone, with the settings of its file and of the environment."""
-    return found()[0]
-
-
-def found() -> tuple[Shape, Place]:
-    """The stack and where it lives. Raises Problem for settings that are none."""
     state = place.choose(os.environ).state
     lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
     wrong = knobs.unknown(settings, knobs.documented(place.CLONE / ".env.example"))
     if wrong:
         raise Problem("\n".join(wrong))
-    where = place.choose(settings | {"PORTCULLIS_STATE": str(state)})
-    return shape.choose(where, settings), where
+    return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
 
 
 def up(_: argparse.Namespace) -> int:
     """Start the stack."""
-    chosen, where = found()
-    shape.mark(where, chosen)
-    chosen.up()
+    stack().up()
     return 0
 
 

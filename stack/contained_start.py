@@ -21,6 +21,7 @@ from stack import (
     processes,
     record,
     settings_file,
+    shape,
 )
 from stack.place import Place
 from stack.problem import Problem
@@ -51,6 +52,7 @@ class ContainedStart:
             if found:
                 raise Problem("Nothing was changed, because:\n" + "\n".join(f"  - {line}" for line in found))
         with lock.exclusive(self.place, self.steps.say):
+            shape.mark(self.place, shape.CONTAINERS)
             try:
                 self.build()
                 self.prepare()

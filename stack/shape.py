@@ -89,9 +89,6 @@ def choose(place: Place, settings: Mapping[str, str]) -> Shape:
     return Embedded(place, settings)
 
 
-def mark(place: Place, shape: Shape) -> None:
-    """Note in the state folder which kind it holds, before anything is put there."""
-    kind = EMBEDDED if type(shape).__name__ == "Embedded" else CONTAINERS
-    if held(place) != kind:
-        place.state.mkdir(mode=0o755, parents=True, exist_ok=True)
-        (place.state / MARK).write_text(kind + "\n")
+def mark(place: Place, kind: str) -> None:
+    """Note in the state folder which kind it holds, before anything else is put there."""
+    (place.state / MARK).write_text(kind + "\n")
