@@ -15,13 +15,9 @@ from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
 from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
+from stack.knobs import KNOBS, Knob
 
 FOLDER: Final = Path(__file__).parent
-_STACK: Final = (
-    ("HTTPS_PORT", "`8443`", "Where the edge serves."),
-    ("HTTP_PORT", "`8080`", "Where the edge redirects to HTTPS."),
-    ("OUTER_PROXIES", "", "Addresses or networks of proxies before the edge, whose X-Forwarded-For it believes."),
-)
 _ONCE: Final = "<!-- Generated from the code by `make docs`. -->\n\n"
 _LATER: Final = {
     Reason.DRAINING,
@@ -38,6 +34,7 @@ def pages() -> dict[str, str]:
     """File name to content."""
     return {
         "settings.md": _settings(),
+        "../.env.example": _example(),
         "reasons.md": _reasons(),
         "roles.md": _roles(),
         "metrics.md": _metrics(),
@@ -51,13 +48,35 @@ def _settings() -> str:
     for name, field in Settings.model_fields.items():
         shown = name.upper() if name.upper() in BARE else PREFIX + name.upper()
         rows.append((f"`{shown}`", _default(field.default), field.description or ""))
-    rows += [(f"`{PREFIX}{name}`", default, what) for name, default, what in _STACK]
+    rows += [(f"`{one.name}`", one.default and f"`{one.default}`", one.meaning) for one in _stack_knobs()]
     return (
         f"{_ONCE}# Settings\n\nLines `NAME=value` in `settings.env` in the state folder, or environment variables. "
         "Durations are seconds, sizes bytes. An unknown name or an unsafe value stops the start with a sentence that "
         "names it. Secrets are never set here: they are files with mode 0600.\n\n"
         + _table(("setting", "default", "meaning"), rows)
     )
+
+
+def _stack_knobs() -> list[Knob]:
+    """What only the stack reads."""
+    return [one for one in KNOBS if one.name != f"{PREFIX}STATE"]
+
+
+def _example() -> str:
+    """One commented line per setting, its default in it. The stack takes every other name for a mistake."""
+    lines = [
+        "# Generated from the code by `make docs`: every setting there is. Copy the lines that you change to",
+        "# settings.env in the state folder (var/settings.env), without the #. Another name stops the start.",
+        "# Secrets are never set here: they are files, which `make up` makes.",
+        "",
+    ]
+    for one in KNOBS:
+        lines += [f"# {one.meaning}", f"#{one.name}={one.default}"]
+    for name, field in Settings.model_fields.items():
+        shown = name.upper() if name.upper() in BARE else PREFIX + name.upper()
+        if name != "state":
+            lines += [f"# {field.description or ''}", f"#{shown}={_default(field.default).strip('`')}"]
+    return "\n".join(lines) + "\n"
 
 
 def _default(value: Any) -> str:

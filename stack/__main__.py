@@ -8,7 +8,8 @@ import signal
 import sys
 from collections.abc import Callable
 
-from stack import lock, place, settings_file, shape
+from stack import engine_install, knobs, lock, place, settings_file, shape
+from stack.consent import agreed
 from stack.problem import Problem
 from stack.shape import Shape
 
@@ -18,6 +19,9 @@ def stack() -> Shape:
     state = place.choose(os.environ).state
     lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
+    wrong = knobs.unknown(settings, knobs.documented(place.CLONE / ".env.example"))
+    if wrong:
+        raise Problem("\n".join(wrong))
     return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
 
 
@@ -65,23 +69,19 @@ def metrics(_: argparse.Namespace) -> int:
 
 def clean(_: argparse.Namespace) -> int:
     """Delete the stack's data after a yes: typed, or CONFIRM=yes where nobody can type."""
-    found = stack()
-    print(f"This stops the stack and deletes {found.holdings()}.")
-    if not agreed():
+    chosen = stack()
+    print(f"This stops the stack and deletes {chosen.holdings()}.")
+    if not agreed("clean", "Nothing was deleted"):
         print("Nothing was deleted.")
         return 1
-    found.delete()
+    chosen.delete()
     print("Deleted.")
     return 0
 
 
-def agreed() -> bool:
-    """Whether the person said yes."""
-    if os.environ.get("CONFIRM"):
-        return os.environ["CONFIRM"] == "yes"
-    if not sys.stdin.isatty():
-        raise Problem("Nothing was deleted: there is no terminal to ask on. If you mean it: make clean CONFIRM=yes")
-    return input("Type yes to go on: ").strip() == "yes"
+def engine(_: argparse.Namespace) -> int:
+    """Give this machine a container engine."""
+    return 0 if engine_install.run() else 1
 
 
 def named(name: str | None) -> str:
@@ -92,7 +92,7 @@ def named(name: str | None) -> str:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean)
+    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean, engine)
 }
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nginx.rotate import follow, rotate
@@ -28,14 +29,14 @@ def reopen(place: Place) -> None:
     processes.send([one for one in found if one.parent not in pids], signal.SIGUSR1, place)
 
 
-def turn(place: Place, most_bytes: int = MOST_BYTES) -> bool:
-    """Rotate what is due; returns whether mtail follows the present log."""
+def turn(place: Place, most_bytes: int = MOST_BYTES, tell: Callable[[Place], None] = reopen) -> bool:
+    """Rotate what is due, and `tell` nginx; returns whether mtail follows the present log."""
     errors = place.logs / "edge-error.log"
     if due(errors, most_bytes):
         errors.replace(errors.with_name("edge-error.log.1"))
-        reopen(place)
+        tell(place)
     if due(place.logs / "edge-access.log", most_bytes):
-        return rotate(place.state, lambda: reopen(place))
+        return rotate(place.state, lambda: tell(place))
     return follow(place.state, patience=1.0)
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack import knobs
 from stack.place import Place
 from stack.problem import Problem
 
 BARE = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_PASSWORD_FILE", "WORKERS")
 """Taken from the file only: a shell often carries another project's DATABASE_URL."""
-STACK_ONLY = ("PORTCULLIS_STATE", "PORTCULLIS_HTTPS_PORT", "PORTCULLIS_HTTP_PORT", "PORTCULLIS_OUTER_PROXIES")
 LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 DRAIN_SECONDS = 20.0
 GRACEFUL_SECONDS = 30.0
@@ -67,7 +67,7 @@ def for_app(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    return derived | {key: value for key, value in settings.items() if key not in STACK_ONLY}
+    return derived | {key: value for key, value in settings.items() if key not in knobs.NAMES}
 
 
 def seconds(settings: Mapping[str, str], name: str, default: float) -> float:

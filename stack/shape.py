@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from stack import engine
 from stack.place import Place
+from stack.problem import Problem
 
 
 class Shape(Protocol):
@@ -44,8 +46,49 @@ class Shape(Protocol):
         ...
 
 
+EMBEDDED, CONTAINERS = "embedded", "containers"
+MARK = "shape"
+
+
+def held(place: Place) -> str:
+    """Which kind of stack the state folder holds; empty when it holds none."""
+    mark = place.state / MARK
+    if mark.exists():
+        return mark.read_text().strip()
+    return EMBEDDED if place.data.exists() else ""
+
+
+def decide(place: Place, asked: str, reachable: Callable[[], bool]) -> str:
+    """What the settings ask for, else what the state folder holds, else what this machine can do.
+
+    Raises Problem rather than leave the accounts and messages of one kind behind and begin anew with the other.
+    """
+    holds = held(place)
+    if asked not in ("", EMBEDDED, CONTAINERS):
+        raise Problem(f"PORTCULLIS_SHAPE must be {EMBEDDED} or {CONTAINERS}, and is {asked!r}.")
+    if asked and holds and asked != holds:
+        raise Problem(
+            f"PORTCULLIS_SHAPE={asked}, and {place.state} holds a stack of the kind {holds}. Its accounts and messages "
+            f"do not move by themselves: choose another PORTCULLIS_STATE, or delete them (make clean "
+            f"PORTCULLIS_SHAPE={holds})."
+        )
+    found = asked or holds or (CONTAINERS if reachable() else EMBEDDED)
+    if found == CONTAINERS and not reachable():
+        raise Problem("This stack runs in containers, and no container engine answers. Start it, or: make engine")
+    return found
+
+
 def choose(place: Place, settings: Mapping[str, str]) -> Shape:
     """The kind of stack that suits this machine. The one place that decides it."""
-    from stack.embedded import Embedded  # noqa: PLC0415 - each shape imports only what it needs
+    if decide(place, settings.get("PORTCULLIS_SHAPE", ""), engine.reachable) == CONTAINERS:
+        from stack.contained import Contained  # noqa: PLC0415 - each shape imports only what it needs
+
+        return Contained(place, settings)
+    from stack.embedded import Embedded  # noqa: PLC0415
 
     return Embedded(place, settings)
+
+
+def mark(place: Place, kind: str) -> None:
+    """Note in the state folder which kind it holds, before anything else is put there."""
+    (place.state / MARK).write_text(kind + "\n")

@@ -21,6 +21,7 @@ from stack import (
     programs,
     record,
     settings_file,
+    shape,
     supervision,
     unix_user,
 )
@@ -52,6 +53,7 @@ class Start:
         with lock.exclusive(self.place, self.steps.say) as waited:
             if waited:
                 self.check_machine()
+            shape.mark(self.place, shape.EMBEDDED)
             try:
                 self.prepare()
                 self.serve()

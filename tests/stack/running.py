@@ -79,6 +79,7 @@ class RunningStack:
         ours = {key: value for key, value in os.environ.items() if not key.startswith(("PORTCULLIS_", "COVERAGE_"))}
         return ours | {
             "PORTCULLIS_STATE": str(self.state),
+            "PORTCULLIS_SHAPE": "embedded",
             "PORTCULLIS_HTTPS_PORT": str(self.https_port),
             "PORTCULLIS_HTTP_PORT": str(self.http_port),
             **self.settings,

@@ -116,5 +116,6 @@ def clone_to(folder: Path) -> Path:
     folder.mkdir(mode=0o755)
     for name in ("app", "stack", "nginx", "certs", "requirements"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".env.example", folder)
     shutil.copy(ROOT / "Makefile", folder)
     return folder

@@ -1,0 +1,88 @@
+"""Asking the engine about the containers of one stack."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import engine
+from stack.place import Place
+from stack.problem import Problem
+
+LASTING = ("app", "edge", "counter", "valkey", "postgres", "prometheus", "alertmanager")
+PROJECT = "com.docker.compose.project"
+
+
+@dataclass(frozen=True)
+class State:
+    """One container of a service that lasts."""
+
+    service: str
+    id: str
+    status: str
+    health: str
+    image: str
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and its own check says so."""
+        return self.status == "running" and self.health == "healthy"
+
+
+def folder(place: Place) -> Path:
+    """What the containers are made from: settings, secrets, the certificate that is shown."""
+    return place.state / "containers"
+
+
+def project(place: Place) -> str:
+    """The name of this stack's project: another state folder is another stack."""
+    return "portcullis-" + hashlib.sha256(str(place.state).encode()).hexdigest()[:8]
+
+
+def words(place: Place, *more: str | Path) -> list[str | Path]:
+    """The words of `docker compose …` for this stack."""
+    files: list[str | Path] = [
+        "--file",
+        place.clone / "docker-compose.yml",
+        "--env-file",
+        folder(place) / "compose.env",
+    ]
+    return ["compose", "--progress", "quiet", "--project-name", project(place), *files, *more]
+
+
+def run(place: Place, *more: str | Path, given: str = "", seconds: float | None = None) -> str:
+    """Run `docker compose …`; raises Problem with its last words."""
+    done = attempt(place, *more, given=given, seconds=seconds)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Problem("\n".join(said[-4:]) or f"`docker compose {more[0]}` ended with {done.returncode}.")
+    return done.stdout.rstrip("\n")
+
+
+def attempt(
+    place: Place, *more: str | Path, given: str = "", seconds: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `docker compose …`, whatever comes of it."""
+    return engine.attempt(*words(place, *more), given=given, seconds=seconds)
+
+
+def states(place: Place) -> dict[str, State]:
+    """The lasting containers that the engine has of this stack, by service."""
+    label = f"label={PROJECT}={project(place)}"
+    ids = engine.attempt("ps", "--all", "--quiet", "--no-trunc", "--filter", label).stdout.split()
+    found = {}
+    for one in engine.inspect(*ids):
+        labels, state = one["Config"]["Labels"], one["State"]
+        service = labels["com.docker.compose.service"]
+        if service in LASTING and labels.get("com.docker.compose.oneoff") != "True":
+            health = state.get("Health", {}).get("Status", "none")
+            found[service] = State(service, one["Id"], state["Status"], health, one["Config"]["Image"])
+    return found
+
+
+def ill(found: dict[str, State]) -> list[str]:
+    """What is wrong with the containers, in words; empty when all of them are well."""
+    wrong = [f"{name} has no container" for name in LASTING if name not in found]
+    return wrong + [f"{one.service} is {one.status}, {one.health}" for one in found.values() if not one.well]

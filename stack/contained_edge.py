@@ -1,0 +1,48 @@
+"""Inside a container: renders the edge's configuration into the volume that it shares with nginx.
+
+The image has no nginx of its own; what nginx can do was written down when nginx's image was built.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+from nginx.machine import Machine, has_ipv6, parse_versions
+from nginx.render import render
+from stack import edge_config, place
+from stack.place import Place
+from stack.problem import Problem
+
+STATE = Path("/var/lib/portcullis")
+NGINX = Path("/etc/portcullis-nginx")
+
+
+def here() -> Place:
+    """The state folder as every container of the edge has it."""
+    return place.choose({**os.environ, "PORTCULLIS_STATE": str(STATE)})
+
+
+def machine() -> Machine:
+    """What the edge's nginx, and the network it will be on, can do."""
+    nginx, openssl = parse_versions(NGINX.read_text())
+    return Machine(nginx, openssl, has_ipv6(), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def main() -> int:
+    """Render; prints what the machine cannot do, one sentence a line."""
+    os.umask(0o027)
+    try:
+        for sentence in render(edge_config.checked(edge_config.values(here(), os.environ)), machine()):
+            print(sentence)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 78
+    (STATE / "edge" / "run").mkdir(exist_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

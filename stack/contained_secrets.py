@@ -1,0 +1,88 @@
+"""The stores' passwords, made once, and the certificate's key: only the container that needs a file can read it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack import certificate, compose, engine
+from stack.place import Place
+from stack.problem import Problem
+
+APP, EDGE, VALKEY, POSTGRES = 10001, 10002, 10003, 10004
+USERS = """\
+user default off
+user health on nopass resetkeys resetchannels -@all +ping
+user portcullis #{digest} on resetkeys ~{{portcullis}}:* resetchannels &{{portcullis}}:* -@all {commands}
+"""
+"""Valkey's accounts. `health` may say PING; the app what docs/redis.md says, on its own keys and channels."""
+COMMANDS = (
+    "+ping +publish +subscribe +evalsha +script|load "
+    "+time +get +mget +set +del +exists +pexpire +zadd +zcount +zrange +zrem +zremrangebyscore +zscore"
+)
+"""As in app/redis_link.py, which this interpreter may not be able to import; a test compares the two."""
+HANDS = ["--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", "--security-opt=no-new-privileges:true"]
+OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
+
+
+def content() -> dict[str, tuple[int, str]]:
+    """Each secret file's owner and text. The same password is in two files where two users need it."""
+    owner, app, valkey = (secrets.token_urlsafe(32) for _ in range(3))
+    return {
+        "app_database_password": (APP, app + "\n"),
+        "app_valkey_password": (APP, valkey + "\n"),
+        "migrate_database_password": (APP, owner + "\n"),
+        "postgres_owner_password": (POSTGRES, owner + "\n"),
+        "postgres_password": (POSTGRES, app + "\n"),
+        "valkey_users": (VALKEY, USERS.format(digest=hashlib.sha256(valkey.encode()).hexdigest(), commands=COMMANDS)),
+    }
+
+
+def make(place: Place, image: str) -> list[str]:
+    """Make the passwords where there are none; returns words about it. Raises Problem when there is half a set."""
+    folder, wanted = compose.folder(place) / "secrets", content()
+    there = [name for name in wanted if (folder / name).exists()]
+    if len(there) == len(wanted):
+        return []
+    if there:
+        missing = ", ".join(name for name in wanted if name not in there)
+        raise Problem(f"Of the secrets in {folder} these are gone: {missing}. Put them back, or delete the others too.")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, (_, text) in wanted.items():
+        write(folder / name, text.encode())
+    own(place, image, {f"secrets/{name}": uid for name, (uid, _) in wanted.items()})
+    return [f"{len(wanted)} in {folder}"]
+
+
+def show(place: Place, image: str) -> bool:
+    """Give the edge the server's certificate and key, and not the authority's; returns whether they were others."""
+    folder = compose.folder(place) / "tls"
+    pem, key = certificate.server(place), place.tls / "server.key"
+    shown = folder / "server.pem"
+    if shown.exists() and shown.read_bytes() == pem.read_bytes() and (folder / "server.key").exists():
+        return False
+    folder.mkdir(mode=0o755, exist_ok=True)
+    write(folder / "server.key", key.read_bytes())
+    own(place, image, {"tls/server.key": EDGE})
+    write(shown, pem.read_bytes())
+    shown.chmod(0o444)
+    return True
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put the file there anew, readable by its owner alone from its first moment on."""
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def own(place: Place, image: str, owners: Mapping[str, int]) -> None:
+    """Give the files to the containers' users: by the engine, since whoever may ask it need not be root."""
+    lines = "".join(f"{uid} {path}\n" for path, uid in owners.items())
+    mount = f"{compose.folder(place)}:/folder"
+    words = ["run", "--rm", "--interactive", "--network=none", "--read-only", "--user=0:0", *HANDS, "--volume", mount]
+    engine.run(*words, image, "sh", "-euc", OWN, given=lines)

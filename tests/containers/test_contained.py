@@ -1,0 +1,85 @@
+"""The make targets over the stack in containers."""
+
+from __future__ import annotations
+
+import http.client
+
+from stack import engine
+from tests.containers.conftest import ContainedStack
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def handshake(contained: ContainedStack, source: str) -> int:
+    """The status that a handshake without a credential gets from `source`."""
+    one = http.client.HTTPSConnection(
+        "localhost", contained.https_port, context=contained.tls, source_address=(source, 0), timeout=10
+    )
+    try:
+        one.request("GET", "/ws/chat", headers=UPGRADE)
+        return one.getresponse().status
+    finally:
+        one.close()
+
+
+def test_a_second_up_changes_nothing(contained: ContainedStack) -> None:
+    """`make up` again says so, and every container is the one of before."""
+    before = contained.containers()
+    assert "nothing was changed" in contained.make("up").stdout
+    assert contained.containers() == before
+
+
+def test_status_is_well(contained: ContainedStack) -> None:
+    """`make status` names every container and ends with 0."""
+    said = contained.make("status").stdout
+    assert all(name in said for name in contained.containers())
+    assert said.rstrip().endswith("healthy")
+
+
+def test_accounts_tokens_and_metrics(contained: ContainedStack) -> None:
+    """An account made by make has a token, and the metrics of app and edge come in one text."""
+    assert contained.user("alice")
+    assert contained.token("alice").count(".") == 2
+    said = contained.metrics()
+    assert "chat_handshakes_total" in said
+    assert "edge_" in said
+
+
+def test_true_client_addresses(contained: ContainedStack) -> None:
+    """Who uses up an address's handshakes is refused; another address is not: the app sees the clients' own."""
+    statuses = [handshake(contained, "127.0.0.7") for _ in range(12)]
+    assert statuses.count(401) >= 10
+    assert statuses[-1] == 429
+    assert handshake(contained, "127.0.0.8") == 401
+
+
+def test_unknown_settings_stop_the_start(contained: ContainedStack) -> None:
+    """A name that is no setting is refused with the one that it resembles, and nothing is changed."""
+    before = contained.containers()
+    done = contained.make("up", check=False, PORTCULLIS_CONNECTIONS_PER_USERS="7")
+    assert done.returncode != 0
+    assert "PORTCULLIS_CONNECTIONS_PER_USER meant" in done.stderr
+    assert contained.containers() == before
+
+
+def test_the_shapes_do_not_mix(contained: ContainedStack) -> None:
+    """The embedded stack does not start on the state of the containers."""
+    done = contained.make("up", check=False, PORTCULLIS_SHAPE="embedded")
+    assert done.returncode != 0
+    assert "another PORTCULLIS_STATE" in done.stderr
+
+
+def test_images_have_no_build_tools(contained: ContainedStack) -> None:
+    """No image has a compiler, pip, or a program that changes its user; all say what they are."""
+    for service in contained.config()["services"].values():
+        (image,) = engine.inspect(service["image"])
+        assert image["Config"]["Labels"]["org.opencontainers.image.title"].startswith("portcullis ")
+        assert image["Config"]["User"].partition(":")[0].isdigit()
+        look = "command -v gcc cc make pip git curl wget; find / -xdev -type f -perm /6000 2>/dev/null; true"
+        said = engine.run("run", "--rm", "--network=none", "--entrypoint=sh", service["image"], "-c", look)
+        assert said == "", service["image"]
