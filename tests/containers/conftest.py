@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,19 @@ class ContainedStack(RunningStack):
         return {name: one.id for name, one in compose.states(self.place).items()}
 
 
-@pytest.fixture(scope="session")
-def contained() -> Iterator[ContainedStack]:
-    """Up and healthy; stopped and wiped afterwards."""
+@contextmanager
+def up(settings: Mapping[str, str] | None = None) -> Iterator[ContainedStack]:
+    """A stack that is up and healthy; stopped and wiped afterwards."""
     assert engine.reachable(), "these tests need a container engine: make engine"
     folder = Path(tempfile.mkdtemp(prefix="portcullis-containers-", dir=running.FOLDERS))
     folder.chmod(0o755)
     ports = {f"PORTCULLIS_{name}_PORT": str(free_port()) for name in ("PROMETHEUS", "ALERTMANAGER")}
-    stack = ContainedStack(folder / "state", ports)
+    ours = {name: value for name, value in (settings or {}).items() if name.startswith("PORTCULLIS_")}
+    stack = ContainedStack(folder / "state", ours | ports)
+    stack.state.mkdir(mode=0o755)
+    # Those without our prefix are taken from the file only.
+    bare = (f"{name}={value}\n" for name, value in (settings or {}).items() if name not in ours)
+    (stack.state / "settings.env").write_text("".join(bare))
     running.SECONDS = 900.0
     try:
         stack.up()
@@ -52,3 +58,10 @@ def contained() -> Iterator[ContainedStack]:
     finally:
         stack.make("clean", "CONFIRM=yes", check=False)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def contained() -> Iterator[ContainedStack]:
+    """Shared by all: leave it healthy."""
+    with up() as stack:
+        yield stack
