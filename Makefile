@@ -9,7 +9,7 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up down status logs user token metrics clean engine check test test-all bench docs lock format environment machine
+.PHONY: help up down status logs user token metrics clean sbom engine check test test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ metrics: ## print the metrics of app and edge (make -s)
 
 clean: ## stop, and delete accounts, messages, keys and logs; asks first, or CONFIRM=yes
 	@$(STACK) clean
+
+sbom: ## write what each image is made of (CycloneDX), and print where
+	@$(STACK) sbom
 
 engine: ## give this machine a container engine and the base image; asks first, or YES=1
 	@$(STACK) engine

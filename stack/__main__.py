@@ -84,6 +84,13 @@ def engine(_: argparse.Namespace) -> int:
     return 0 if engine_install.run() else 1
 
 
+def sbom(_: argparse.Namespace) -> int:
+    """Write what each image is made of, and print where."""
+    for path in stack().sbom():
+        print(path)
+    return 0
+
+
 def named(name: str | None) -> str:
     """The account's name; the app checks its form."""
     if not name:
@@ -92,7 +99,7 @@ def named(name: str | None) -> str:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean, engine)
+    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean, engine, sbom)
 }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
-from stack import certificate, compose, contained_settings, engine, health, lock, record
+from stack import certificate, compose, contained_settings, engine, health, lock, record, sbom
 from stack.contained_start import ContainedStart
 from stack.embedded import KEPT
 from stack.place import Place
@@ -113,6 +114,10 @@ class Contained:
     def _require(self) -> None:
         if not self.made:
             raise Problem("There is no stack here yet. Start it: make up")
+
+    def sbom(self) -> list[Path]:
+        """One CycloneDX document for each image."""
+        return sbom.write(self.place)
 
     def holdings(self) -> str:
         """Accounts and messages, keys, certificates and logs."""

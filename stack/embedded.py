@@ -112,6 +112,10 @@ class Embedded:
             raise Problem(f"{name} answers {status} when asked for its metrics.")
         return text
 
+    def sbom(self) -> list[Path]:
+        """See stack.shape.Shape."""
+        raise Problem("Nothing is in an image here: requirements/run.txt is all that is installed, hash by hash.")
+
     def holdings(self) -> str:
         """Accounts and messages, keys, certificates and logs."""
         return f"all accounts and messages, keys, certificates and logs in {self.place.state}"

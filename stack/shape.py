@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from stack import engine
@@ -39,6 +40,10 @@ class Shape(Protocol):
 
     def delete(self) -> None:
         """Stop everything and delete the stack's data, keys and logs."""
+        ...
+
+    def sbom(self) -> list[Path]:
+        """Write down what each image is made of; the files."""
         ...
 
     def holdings(self) -> str:

@@ -110,6 +110,10 @@ class Cluster:
             return False
         return True
 
+    def lives(self) -> bool:
+        """Whether it still runs, or has given up."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: by SIGINT after closing every connection, by SIGKILL together with its children."""
         process, self._process = self._process, None
@@ -170,11 +174,16 @@ class Cluster:
 
 
 @contextmanager
-def cluster(**settings: str) -> Iterator[Cluster]:
-    """A server that runs, with settings of its own, and is gone afterwards."""
+def cluster(disk_mib: int = 0, **settings: str) -> Iterator[Cluster]:
+    """A server that runs, with settings of its own, and is gone afterwards.
+
+    With `disk_mib` it is on a disk of its own, so small; that needs root, as `make test` in CI has.
+    """
     unix_user.create()
     folder = Path(tempfile.mkdtemp(prefix="portcullis-pg-", dir=FOLDERS))
     user = unix_user.for_app()
+    if disk_mib:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m,mode=700", "tmpfs", folder], check=True)
     if os.geteuid() == 0:
         os.chown(folder, user.uid, user.gid)
     one = Cluster(folder, settings)
@@ -185,6 +194,8 @@ def cluster(**settings: str) -> Iterator[Cluster]:
         yield one
     finally:
         one.stop()
+        if disk_mib:
+            subprocess.run(["umount", folder], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -328,6 +328,38 @@ async def test_a_server_that_stands_still_is_an_outage_until_it_goes_on(mortal: 
         await store.close()
 
 
+async def test_a_full_disk_is_an_outage_until_there_is_room() -> None:
+    """Nothing is acked that is not stored, and nothing that was acked is lost, though the server itself may give up."""
+    acked: dict[str, int] = {}
+    small = {"min_wal_size": "32MB", "max_wal_size": "48MB"}
+    with postgres.cluster(disk_mib=160, **small) as mortal:
+        store = Store(mortal.url("migrated"), 5.0)
+        await store.open()
+        try:
+            await acked_until(store, acked, 200)
+            ballast = mortal.folder / "ballast"
+            free = shutil.disk_usage(mortal.folder).free
+            ballast.write_bytes(bytes(free - (1 << 20)))
+            await asyncio.wait_for(acked_until_down(store, acked), 4 * PATIENCE)
+            with pytest.raises(StoreDown):
+                await store.append([post("x" * 500, f"no room {n}") for n in range(1000)])
+            ballast.unlink()
+            if not mortal.lives():
+                await asyncio.to_thread(mortal.start)
+            await recovered(store)
+            await intact(store, acked)
+        finally:
+            await store.close()
+
+
+async def acked_until(store: Store, acked: dict[str, int], count: int) -> None:
+    """Post batches until so many posts are acked."""
+    while len(acked) < count:
+        ids = [f"{len(acked) + n}-{time.monotonic_ns()}" for n in range(20)]
+        answers = await passes(store, [post("x" * 200, name) for name in ids])
+        acked.update(zip(ids, (stored.event.offset for stored in answers), strict=True))
+
+
 async def test_a_commit_that_the_server_itself_doubts_is_never_acked(mortal: Cluster) -> None:
     """It gives up waiting for a standby and only warns; the client sends again, and gets the same offset."""
     async with opened(mortal.url("migrated")) as store:

@@ -1,0 +1,51 @@
+"""What the images are built from and made of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from stack import base_image, compose, engine, images
+from tests.containers.conftest import ContainedStack
+from tests.stack.running import ROOT
+
+
+def test_the_dockerfile_has_no_known_fault() -> None:
+    """hadolint, which knows shellcheck's rules as well, finds nothing."""
+    hadolint = ROOT / ".venv" / "bin" / "hadolint"
+    done = subprocess.run([hadolint, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_compose_accepts_the_file(contained: ContainedStack) -> None:
+    """Without a word of warning."""
+    done = compose.attempt(contained.place, "config", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_sbom_names_every_package(contained: ContainedStack) -> None:
+    """One valid CycloneDX document for each image; what is locked for the app stands in its one."""
+    said = contained.make("sbom").stdout.splitlines()
+    assert {Path(line).name for line in said} == {f"{target}.cdx.json" for target in images.PARTS}
+    for line in said:
+        text = Path(line).read_text()
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None, line
+        names = {one["name"] for one in json.loads(text)["components"]}
+        assert "libc6" in names
+        if "app." in line:
+            assert {"fastapi", "gunicorn", "uvicorn", "psycopg", "hiredis"} <= names
+
+
+@pytest.mark.parametrize("target", images.PARTS)
+def test_every_fix_that_is_out_is_in(contained: ContainedStack, target: str) -> None:
+    """The images know the suites with fixes, and there is nothing in them that is not installed."""
+    name = images.names(contained.clone)[target]
+    assert base_image.lacking(name) == []
+    look = "apt-get -qq update && apt-get -qq --simulate dist-upgrade"
+    words = ("run", "--rm", "--user=0", "--network=host", "--tmpfs=/tmp", "--entrypoint=sh", name, "-euc", look)
+    assert "Inst" not in engine.run(*words)
