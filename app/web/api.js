@@ -1,6 +1,6 @@
 // Requests to the HTTP API. Every refusal arrives as one kind of error, whoever refused: the app, the edge or the network.
 
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 8_000; // an answer that was lost with a network is given up before a person gives up
 
 /** Why a request was refused. `reason` is a word of docs/reasons.md, or `unreachable` when nobody answered. */
 export class Problem extends Error {

@@ -21,7 +21,7 @@ from client.credentials import SignIn
 from client.pace import Backoff
 from stack import compose
 from tests import canary
-from tests.containers.conftest import ContainedStack, up
+from tests.containers.contained import ContainedStack, up
 from tests.containers.wreck import plan, suffer
 from tests.patience import THOROUGH
 from tests.stack.between import Between

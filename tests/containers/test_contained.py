@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 
 from stack import engine
-from tests.containers.conftest import ContainedStack
+from tests.containers.contained import ContainedStack
 
 UPGRADE = {
     "Connection": "Upgrade",

@@ -11,7 +11,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from stack import base_image, compose, engine, images
-from tests.containers.conftest import ContainedStack
+from tests.containers.contained import ContainedStack
 from tests.stack.running import ROOT
 
 

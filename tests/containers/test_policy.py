@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stack import compose, engine
-from tests.containers.conftest import ContainedStack
+from tests.containers.contained import ContainedStack
 from tests.containers.policy import EFFECTIVE, RULES, broken, broken_effect
 
 BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from stack import compose, engine
-from tests.containers.conftest import ContainedStack
+from tests.containers.contained import ContainedStack
 
 
 def known(contained: ContainedStack) -> set[str]:

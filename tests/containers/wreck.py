@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from stack import compose, engine, health
-from tests.containers.conftest import ContainedStack
+from tests.containers.contained import ContainedStack
 from tests.patience import THOROUGH, until
 
 HELD = 20.0 if THOROUGH else 5.0
