@@ -17,7 +17,7 @@ import pytest
 from client.check_crowd import Crowd
 from client.check_participant import Participant
 from client.checker import report, run
-from client.credentials import SignIn
+from client.credentials import Token
 from client.pace import Backoff
 from stack import compose
 from tests import canary
@@ -34,7 +34,7 @@ TALK = 8.0
 WIDER = {
     "PORTCULLIS_HANDSHAKES_PER_ADDRESS_PER_MINUTE": "6000",
     "PORTCULLIS_HANDSHAKES_PER_ADDRESS_BURST": "1000",
-    "PORTCULLIS_SIGN_INS_PER_ADDRESS_PER_MINUTE": "1000",
+    "PORTCULLIS_ACCESS_TOKEN_SECONDS": "3600",
     "PORTCULLIS_CHANGES_PER_USER_PER_SECOND": "20",
     "PORTCULLIS_READS_PER_USER_PER_SECOND": "1000",
     "PORTCULLIS_READS_PER_USER_BURST": "1000",
@@ -42,7 +42,22 @@ WIDER = {
     "WORKERS": "4",
 }
 """Faults make clients come back more often than people do, and the judge reads all that was said at once."""
-MAKE = "from app.__main__ import main\nfor number in range({}): main(['user', f'talker{{number}}'])"
+MAKE = """
+import sys, time
+from app.__main__ import main
+from app.keys import open_keys
+from app.model import Credential, Identity
+from app.settings import load
+from app.tokens import Tokens
+settings = load()
+tokens = Tokens(settings, open_keys(settings))
+for number in range(int(sys.argv[1])):
+    name = f"talker{number}"
+    main(["user", name])
+    ours = Identity(name, Credential.TOKEN, time.time() + 3600, settings.issuer, name)
+    print(tokens.access_token(ours)[0])
+"""
+"""Makes accounts and tokens that outlive a run: fresh ones would have to be minted in containers that are being killed."""
 
 
 @pytest.fixture
@@ -53,27 +68,27 @@ def shaken() -> Iterator[ContainedStack]:
 
 
 def accounts(stack: ContainedStack) -> list[str]:
-    """The passwords of talker0, talker1 and so on."""
-    made = compose.run(stack.place, "exec", "--no-TTY", "app", "python", "-c", MAKE.format(CLIENTS))
-    for password in made.splitlines():
-        canary.remember(password)
-    return made.splitlines()
+    """Tokens of talker0, talker1 and so on."""
+    made = compose.run(stack.place, "exec", "--no-TTY", "app", "python", "-c", MAKE, str(CLIENTS)).splitlines()
+    for secret in made:
+        canary.remember(secret)
+    return made[1::2]
 
 
 @asynccontextmanager
 async def a_crowd(stack: ContainedStack, seed: int) -> AsyncIterator[Crowd]:
-    """Clients that sign in with their passwords, five from each address."""
-    rng, tls, passwords = random.Random(seed), stack.tls, await asyncio.to_thread(accounts, stack)  # noqa: S311
+    """Clients that each come over a way of their own, five from each address."""
+    rng, tls, tokens = random.Random(seed), stack.tls, await asyncio.to_thread(accounts, stack)  # noqa: S311
     async with AsyncExitStack() as after:
         participants = []
-        for number, password in enumerate(passwords):
+        for number, token in enumerate(tokens):
             way = await after.enter_async_context(Between(stack.https_port, f"127.0.0.{number // PER_ADDRESS + 2}"))
             user, own = f"talker{number}", random.Random(rng.random())  # noqa: S311
             participants.append(
                 Participant(
                     user,
                     f"https://localhost:{way.port}",
-                    SignIn(user, password),
+                    Token(token),
                     RATE,
                     own,
                     tls=tls,
