@@ -51,9 +51,9 @@ def kill_worker(stack: ContainedStack) -> None:
     os.kill(random.choice(workers), signal.SIGKILL)  # noqa: S311
 
 
-def ask(*words: str, service: str, stack: ContainedStack) -> None:
+def ask(word: str, service: str, stack: ContainedStack) -> None:
     """One of the engine's own commands about a container."""
-    engine.run(*words, stack.containers()[service])
+    engine.run(word, stack.containers()[service])
 
 
 def cut(service: str, stack: ContainedStack) -> None:
@@ -78,13 +78,13 @@ KILLS = [
 PAUSES = [
     Wreck(
         f"{one} paused",
-        partial(ask, "pause", service=one),
-        partial(ask, "unpause", service=one),
+        partial(ask, "pause", one),
+        partial(ask, "unpause", one),
         STORES.get(one, ""),
     )
     for one in ("app", *STORES)
 ]
-RESTARTS = [Wreck(f"{one} restarted", partial(ask, "restart", service=one)) for one in ("app", *STORES)]
+RESTARTS = [Wreck(f"{one} restarted", partial(ask, "restart", one)) for one in ("app", *STORES)]
 CUTS = [Wreck(f"{one} cut off", partial(cut, one), partial(mend, one), says) for one, says in STORES.items()]
 ALL = [*KILLS, *PAUSES, *RESTARTS, *CUTS]
 """Valkey keeps nothing on disk: whenever it comes back, it comes back empty."""
