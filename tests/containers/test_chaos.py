@@ -57,7 +57,7 @@ for number in range(int(sys.argv[1])):
     ours = Identity(name, Credential.TOKEN, time.time() + 3600, settings.issuer, name)
     print(tokens.access_token(ours)[0])
 """
-"""Makes accounts, and tokens that outlive a run: fresh ones would have to come from containers that are being killed."""
+"""Makes accounts, and tokens that outlive a run: the containers that mint fresh ones are being killed meanwhile."""
 
 
 @pytest.fixture
