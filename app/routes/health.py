@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from app.backends import Backends
 from app.store import StoreDown
 
+_PATIENCE: Final = 2.0
+"""Seconds for the store, however long others may wait for it: who asks wants an answer, and soon."""
 _TEXT = b"text/plain; charset=utf-8"
 _EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,7 +39,8 @@ async def _unready(backends: Backends) -> str | None:
     if backends.drain.begun:
         return "draining"
     try:
-        await backends.store.ping()
-    except StoreDown:
+        async with asyncio.timeout(_PATIENCE):
+            await backends.store.ping()
+    except (StoreDown, TimeoutError):
         return "the store does not answer"
     return backends.shared.problem()
