@@ -48,7 +48,7 @@ ENV PATH=/opt/portcullis/venv/bin:/usr/bin:/bin PYTHONPATH=/opt/portcullis PYTHO
 USER 10001:10001
 WORKDIR /var/lib/portcullis/run
 LABEL org.opencontainers.image.title="portcullis app"
-CMD ["python", "-m", "gunicorn", "-c", "python:app.gunicorn_conf", "app.main:create_app()"]
+CMD ["python", "-m", "stack.contained_app"]
 
 # ---- The edge: nginx alone; its configuration is rendered by the image below
 

@@ -9,13 +9,16 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up down status logs user token metrics clean sbom engine check test test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean sbom engine check test test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## start the chat and everything it needs; twice changes nothing
 	@$(STACK) up
+
+rollout: ## in containers: replace the app while clients are connected; what does not get well is taken back
+	@$(STACK) rollout
 
 down: ## stop it, sockets told to come back first
 	@$(STACK) down

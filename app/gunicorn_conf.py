@@ -70,9 +70,12 @@ _locks = (
 )
 
 
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Read when prometheus-client is imported, which only workers do: from then on what they count lies in files there."""
 if workers > 1:
-    # Read when prometheus-client is imported, which only workers do: from then on what they count lies in these files.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_settings.state.resolve() / "run" / "metrics")
+    os.environ.setdefault(_METRICS, str(_settings.state.resolve() / "run" / "metrics"))
+else:
+    os.environ.pop(_METRICS, None)
 
 
 def on_starting(server: Arbiter) -> None:
@@ -80,7 +83,7 @@ def on_starting(server: Arbiter) -> None:
     try:
         for lock in _locks:
             lock.acquire()
-        _clear_metrics(make=workers > 1)
+        _clear_metrics()
         asyncio.run(_open_store())
     except (StoreLocked, SchemaMismatch, StoreDown) as problem:
         _stop(server, str(problem))
@@ -128,13 +131,13 @@ def when_ready(server: Arbiter) -> None:
     server.systemd = True
 
 
-def _clear_metrics(*, make: bool) -> None:
-    """What an earlier master's workers have counted is over. The folder itself stays: it may be a mount."""
-    folder = _settings.state.resolve() / "run" / "metrics"
-    for file in folder.glob("*.db"):
-        file.unlink()
-    if make:
+def _clear_metrics() -> None:
+    """What an earlier master's workers have counted is over."""
+    if _METRICS in os.environ:
+        folder = Path(os.environ[_METRICS])
         folder.mkdir(mode=0o700, exist_ok=True)
+        for file in folder.glob("*.db"):
+            file.unlink()
 
 
 def child_exit(_server: Arbiter, worker: Worker) -> None:

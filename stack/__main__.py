@@ -31,6 +31,12 @@ def up(_: argparse.Namespace) -> int:
     return 0
 
 
+def rollout(_: argparse.Namespace) -> int:
+    """Replace the app while clients are connected."""
+    stack().rollout()
+    return 0
+
+
 def down(_: argparse.Namespace) -> int:
     """Stop the stack."""
     print("Stopped." if stack().down() else "Nothing was running.")
@@ -99,7 +105,7 @@ def named(name: str | None) -> str:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    one.__name__: one for one in (up, down, status, logs, user, token, metrics, clean, engine, sbom)
+    one.__name__: one for one in (up, rollout, down, status, logs, user, token, metrics, clean, engine, sbom)
 }
 
 

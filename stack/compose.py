@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stack import engine
 from stack.place import Place
@@ -72,13 +74,34 @@ def states(place: Place) -> dict[str, State]:
     """The lasting containers that the engine has of this stack, by service."""
     label = f"label={PROJECT}={project(place)}"
     ids = engine.attempt("ps", "--all", "--quiet", "--no-trunc", "--filter", label).stdout.split()
-    found = {}
+    found: dict[str, State] = {}
     for one in engine.inspect(*ids):
         labels, state = one["Config"]["Labels"], one["State"]
         service = labels["com.docker.compose.service"]
         if service in LASTING and labels.get("com.docker.compose.oneoff") != "True":
             health = state.get("Health", {}).get("Status", "none")
-            found[service] = State(service, one["Id"], state["Status"], health, one["Config"]["Image"])
+            # While one takes over from another there are two of the app: either serves.
+            if service not in found or not found[service].well:
+                found[service] = State(service, one["Id"], state["Status"], health, one["Config"]["Image"])
+    return found
+
+
+def ids(place: Place, service: str) -> list[str]:
+    """The containers of one service, oldest first, whether they run or not; one-shots of `run` apart."""
+    label = f"label={PROJECT}={project(place)}"
+    more = (
+        "--filter",
+        f"label=com.docker.compose.service={service}",
+        "--filter",
+        "label=com.docker.compose.oneoff=False",
+    )
+    found = engine.inspect(*engine.run("ps", "--all", "--quiet", "--no-trunc", "--filter", label, *more).split())
+    return [one["Id"] for one in sorted(found, key=lambda one: str(one["Created"]))]
+
+
+def config(place: Place) -> dict[str, Any]:
+    """What compose makes of the file and the settings."""
+    found: dict[str, Any] = json.loads(run(place, "config", "--format", "json"))
     return found
 
 

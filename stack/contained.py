@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stack import certificate, compose, contained_settings, engine, health, lock, record, sbom
+from stack.contained_rollout import ContainedRollout
 from stack.contained_start import ContainedStart
 from stack.embedded import KEPT
 from stack.place import Place
@@ -36,6 +37,12 @@ class Contained:
     def up(self) -> None:
         """Start what `self.asked` and its settings describe."""
         ContainedStart(self.asked, self.asked_settings).run()
+
+    def rollout(self) -> None:
+        """Replace the app that runs by what `self.asked` and its settings describe."""
+        if not self.made:
+            raise Problem("There is no stack here yet. Start it: make up")
+        ContainedRollout(self.place, self.asked_settings).run()
 
     def down(self) -> bool:
         """Stop everything: the app first, draining while the edge still carries its words to the clients."""

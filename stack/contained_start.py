@@ -20,6 +20,7 @@ from stack import (
     lock,
     processes,
     record,
+    rollout,
     settings_file,
     shape,
 )
@@ -128,6 +129,9 @@ class ContainedStart:
             notes.extend(["the administrator's account `admin`"] if self.password else [])
         # Whose ports these are is known from now on, also when the start is cut off.
         self.remember("")
+        if rollout.APP in before and before[rollout.APP].well and rollout.changed(self.place, rollout.APP):
+            rollout.replace(self.place, self.settings, self.steps)
+        rollout.tidy(self.place)
         with self.steps.step("start the containers") as notes:
             self.bring_up(before)
             notes.append(", ".join(compose.LASTING))
@@ -157,7 +161,7 @@ class ContainedStart:
             raise Problem(self.last_words(done.stderr.strip().splitlines()[-4:]))
         if "edge" in before and before["edge"].id == compose.states(self.place)["edge"].id:
             # The same nginx goes on, with the configuration and the certificate of now.
-            compose.run(self.place, "kill", "--signal", "HUP", "edge")
+            rollout.reload_edge(self.place)
         if not processes.until(lambda: not compose.ill(compose.states(self.place)), WELL_SECONDS):
             raise Problem(self.last_words([]))
 

@@ -45,6 +45,12 @@ class Embedded:
         """Start what `self.asked` and its settings describe."""
         Start(self.asked, self.asked_settings).run()
 
+    def rollout(self) -> None:
+        """See stack.shape.Shape."""
+        raise Problem(
+            "One process owns the store here, so nothing can take over from it: `make up` restarts it, paced."
+        )
+
     def down(self) -> bool:
         """Stop app, edge and mtail in this order, the app draining while the edge still serves."""
         if not self.place.state.exists():

@@ -1,19 +1,17 @@
-"""The app container's health: `python -m stack.ready` ends with 0 when the app says that it is ready."""
+"""The app container's health: `python -m stack.ready` ends with 0 when this container's app says that it is ready."""
 
 from __future__ import annotations
 
 import http.client
-import os
 import sys
-from pathlib import Path
 
-from stack import unix_http
+from stack import contained_app, unix_http
 
 
 def main() -> int:
     """Ask the private socket once."""
     try:
-        status, body = unix_http.get(Path(os.environ["PORTCULLIS_STATE"], "run", "private.sock"), "/ready", 4.0)
+        status, body = unix_http.get(contained_app.own() / "run" / "private.sock", "/ready", 4.0)
     except (OSError, http.client.HTTPException) as error:
         print(error)
         return 1

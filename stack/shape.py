@@ -18,6 +18,10 @@ class Shape(Protocol):
         """Bring the stack to what the clone and the settings say; changes nothing when it is there already."""
         ...
 
+    def rollout(self) -> None:
+        """Replace the app while clients are connected."""
+        ...
+
     def down(self) -> bool:
         """Stop everything, paced; returns whether anything ran."""
         ...
