@@ -105,6 +105,13 @@ def config(place: Place) -> dict[str, Any]:
     return found
 
 
+def hashes(place: Place) -> dict[str, str]:
+    """One hash for each lasting service over all that its container is made from."""
+    services = config(place)["services"]
+    texts = {name: json.dumps(services[name], sort_keys=True) for name in LASTING}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+
+
 def ill(found: dict[str, State]) -> list[str]:
     """What is wrong with the containers, in words; empty when all of them are well."""
     wrong = [f"{name} has no container" for name in LASTING if name not in found]

@@ -7,7 +7,6 @@ from stack.contained_start import ContainedStart
 from stack.problem import Problem
 
 FILES = ("compose.env", "app.env")
-UNTOUCHED = ("edge", "counter", "valkey", "postgres", "prometheus", "alertmanager")
 
 
 class ContainedRollout(ContainedStart):
@@ -39,17 +38,18 @@ class ContainedRollout(ContainedStart):
         """The app, then the edge; each only where it changed."""
         with self.steps.step("check settings, migrate the store"):
             self.one_shot("check", "migrate")
-        if rollout.changed(self.place, rollout.APP):
+        if rollout.APP in rollout.changed(self.place):
             rollout.replace(self.place, self.settings, self.steps)
         with self.steps.step("configure the edge"):
             compose.run(self.place, "up", "--no-deps", "--force-recreate", "edge-config")
             rollout.reload_edge(self.place)
         self.cannot = self.edge_words()
-        self.remember(self.fingerprint())
+        # Those that were left alone are still what they were.
+        self.remember(self.fingerprint(), self.services() | {rollout.APP: compose.hashes(self.place)[rollout.APP]})
 
     def tell(self) -> None:
         """What was left alone, since it cannot be replaced without a stop."""
-        left = [one for one in UNTOUCHED if rollout.changed(self.place, one)]
+        left = rollout.changed(self.place)
         print(f"\nRolled out after {self.steps.seconds:.1f} s.")
         if left:
             print(f"  Changed as well, and replaced only by `make up`, which stops them: {', '.join(left)}")

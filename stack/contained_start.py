@@ -119,6 +119,7 @@ class ContainedStart:
 
     def start(self) -> None:
         """Keys, store and containers; nothing where just these run already and are well."""
+        rollout.tidy(self.place)
         fingerprint, before = self.fingerprint(), compose.states(self.place)
         known = record.read(self.place.record)
         if known and known.fingerprint == fingerprint and not compose.ill(before):
@@ -128,20 +129,25 @@ class ContainedStart:
             self.password = self.one_shot("check", "keys init", "migrate", "bootstrap")
             notes.extend(["the administrator's account `admin`"] if self.password else [])
         # Whose ports these are is known from now on, also when the start is cut off.
-        self.remember("")
-        if rollout.APP in before and before[rollout.APP].well and rollout.changed(self.place, rollout.APP):
+        self.remember("", self.services())
+        if rollout.APP in before and before[rollout.APP].well and rollout.APP in rollout.changed(self.place):
             rollout.replace(self.place, self.settings, self.steps)
-        rollout.tidy(self.place)
         with self.steps.step("start the containers") as notes:
             self.bring_up(before)
             notes.append(", ".join(compose.LASTING))
         self.cannot = self.edge_words()
-        self.remember(fingerprint)
+        self.remember(fingerprint, compose.hashes(self.place))
 
-    def remember(self, fingerprint: str) -> None:
+    def services(self) -> dict[str, str]:
+        """What the services that run were made from."""
+        found = record.read(self.place.record)
+        return found.services if found else {}
+
+    def remember(self, fingerprint: str, services: dict[str, str]) -> None:
         """Leave word for later commands; without a fingerprint nothing counts as up to date."""
         place, settings = self.place, dict(self.settings)
-        record.write(place.record, record.Record(place.https_port, place.http_port, fingerprint, settings, self.cannot))
+        made = record.Record(place.https_port, place.http_port, fingerprint, settings, self.cannot, services)
+        record.write(place.record, made)
 
     def one_shot(self, *commands: str) -> str:
         """Commands of the app in a container of their own; returns what the last one printed."""

@@ -18,6 +18,8 @@ class Record:
     fingerprint: str
     settings: dict[str, str] = field(default_factory=dict)
     cannot: list[str] = field(default_factory=list)
+    services: dict[str, str] = field(default_factory=dict)
+    """Of a stack in containers: what each service was made from, as a hash."""
 
 
 def read(path: Path) -> Record | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stack import compose, contained_settings, engine, processes
+from stack import compose, contained_settings, engine, processes, record
 from stack.place import Place
 from stack.problem import Problem
 from stack.steps import Steps
@@ -16,17 +16,13 @@ APP = "app"
 LIVE = ("python", "-m", "stack.contained_app")
 NGINX = "/var/lib/portcullis/edge"
 CHECK = ("nginx", "-t", "-q", "-p", NGINX, "-e", "stderr", "-c", f"{NGINX}/nginx.conf")
-CHANGED = "com.docker.compose.config-hash"
 
 
-def changed(place: Place, service: str) -> bool:
-    """Whether the service's containers are not what the file and the settings say now."""
-    wanted = compose.run(place, "config", "--hash", service).split()[-1]
-    found = engine.inspect(*compose.ids(place, service))
-    image = compose.config(place)["services"][service]["image"]
-    return any(
-        one["Config"]["Labels"].get(CHANGED) != wanted or one["Image"] != engine.image_id(image) for one in found
-    )
+def changed(place: Place) -> list[str]:
+    """The services whose containers are not what the file and the settings say now."""
+    found = record.read(place.record)
+    made = found.services if found else {}
+    return [service for service, wanted in compose.hashes(place).items() if made.get(service) != wanted]
 
 
 def tidy(place: Place) -> None:
@@ -60,7 +56,8 @@ def _start(place: Place, before: list[str]) -> str:
     scale = ("--scale", f"{APP}={len(before) + 1}")
     done = compose.attempt(place, "up", "--detach", "--no-deps", "--no-recreate", *scale, APP, seconds=HEALTHY_SECONDS)
     fresh = [one for one in compose.ids(place, APP) if one not in before]
-    if done.returncode == 0 and fresh and processes.until(lambda: _healthy(fresh[0]), HEALTHY_SECONDS):
+    settled = done.returncode == 0 and fresh and processes.until(lambda: _settled(fresh[0]), HEALTHY_SECONDS)
+    if settled and _healthy(fresh[0]):
         return fresh[0]
     said = done.stderr.strip().splitlines()[-4:]
     for one in fresh:
@@ -72,8 +69,14 @@ def _start(place: Place, before: list[str]) -> str:
 
 
 def _healthy(container: str) -> bool:
-    (one,) = engine.inspect(container) or [{}]
-    return bool(one.get("State", {}).get("Health", {}).get("Status") == "healthy")
+    (one,) = engine.inspect(container)
+    return bool(one["State"]["Health"]["Status"] == "healthy")
+
+
+def _settled(container: str) -> bool:
+    """Healthy, or started anew at least once: then it will not be."""
+    (one,) = engine.inspect(container)
+    return _healthy(container) or one["RestartCount"] > 0
 
 
 def reload_edge(place: Place) -> None:
