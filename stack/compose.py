@@ -13,7 +13,7 @@ from stack import engine
 from stack.place import Place
 from stack.problem import Problem
 
-LASTING = ("app", "edge", "counter", "valkey", "postgres", "prometheus", "alertmanager")
+LASTING = ("postgres", "valkey", "app", "edge", "counter", "prometheus", "alertmanager")
 PROJECT = "com.docker.compose.project"
 
 

@@ -41,7 +41,7 @@ class ContainedRollout(ContainedStart):
         if rollout.APP in rollout.changed(self.place):
             rollout.replace(self.place, self.settings, self.steps)
         with self.steps.step("configure the edge"):
-            compose.run(self.place, "up", "--no-deps", "--force-recreate", "edge-config")
+            rollout.again(self.place, "edge-config")
             rollout.reload_edge(self.place)
         self.cannot = self.edge_words()
         # Those that were left alone are still what they were.

@@ -30,6 +30,8 @@ from stack.start import PROBE, PROBE_ATTEMPTS
 from stack.steps import Steps
 
 UP_SECONDS = 300.0
+ONCE = ("migrate", "edge-config")
+QUIETLY = ("--detach", "--remove-orphans")
 WELL_SECONDS = 90.0
 BARE = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--pids-limit=64", "--memory=256m"]
 
@@ -132,6 +134,7 @@ class ContainedStart:
         self.remember("", self.services())
         if rollout.APP in before and before[rollout.APP].well and rollout.APP in rollout.changed(self.place):
             rollout.replace(self.place, self.settings, self.steps)
+            self.remember("", self.services() | {rollout.APP: compose.hashes(self.place)[rollout.APP]})
         with self.steps.step("start the containers") as notes:
             self.bring_up(before)
             notes.append(", ".join(compose.LASTING))
@@ -159,8 +162,10 @@ class ContainedStart:
 
     def bring_up(self, before: Mapping[str, compose.State]) -> None:
         """Bring the containers to what the file says, and wait until each is well."""
+        if before:
+            self.replace_others(before)
         try:
-            done = compose.attempt(self.place, "up", "--detach", "--remove-orphans", seconds=UP_SECONDS)
+            done = compose.attempt(self.place, "up", *QUIETLY, "--no-recreate", seconds=UP_SECONDS)
         except subprocess.TimeoutExpired:
             raise Problem(self.last_words([])) from None
         if done.returncode:
@@ -170,6 +175,18 @@ class ContainedStart:
             rollout.reload_edge(self.place)
         if not processes.until(lambda: not compose.ill(compose.states(self.place)), WELL_SECONDS):
             raise Problem(self.last_words([]))
+
+    def replace_others(self, before: Mapping[str, compose.State]) -> None:
+        """Replace what changed, and the one-shots, by name: compose alone would replace whatever depends on it, too."""
+        changed = [one for one in rollout.changed(self.place) if one in before]
+        if "edge" in changed and "counter" in before:
+            # It lives in the edge's namespace and dies with it, which compose takes for a fault.
+            compose.run(self.place, "rm", "--stop", "--force", "counter")
+            changed.append("counter")
+        for one_shot in ONCE:
+            rollout.again(self.place, one_shot)
+        for service in dict.fromkeys(changed):
+            compose.run(self.place, "up", *QUIETLY, "--no-deps", "--force-recreate", service)
 
     def last_words(self, lines: list[str]) -> str:
         """What is wrong, and the end of the logs of whatever is not well."""

@@ -79,6 +79,15 @@ def _settled(container: str) -> bool:
     return _healthy(container) or one["RestartCount"] > 0
 
 
+def again(place: Place, service: str) -> None:
+    """Run a one-shot anew, in a container of now. Raises Problem with its words when it fails."""
+    compose.run(place, "up", "--no-deps", "--force-recreate", service)
+    for one in engine.inspect(*compose.ids(place, service)):
+        if one["State"]["ExitCode"]:
+            said = compose.run(place, "logs", "--no-color", "--no-log-prefix", service)
+            raise Problem(f"{service} failed:\n{said}")
+
+
 def reload_edge(place: Place) -> None:
     """Have nginx read its configuration and certificate anew, dropping no socket. Raises Problem for a bad one."""
     done = compose.attempt(place, "exec", "--no-TTY", "edge", *CHECK)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from statistics import quantiles
+from typing import Any
+
+import pytest
 
 from client.check_crowd import Crowd
 from client.checker import report, run
@@ -97,8 +100,26 @@ async def test_a_new_certificate_reaches_whoever_comes_and_disturbs_nobody(busy:
 def test_a_roll_out_that_was_cut_off_is_tidied_up(busy: ContainedStack) -> None:
     """Of two apps the one that is reached stays; `make up` repairs it without being told."""
     (before,) = compose.ids(busy.place, "app")
-    compose.run(busy.place, "up", "--detach", "--no-deps", "--no-recreate", "--scale", "app=2", "app")
+    compose.run(busy.place, "up", "--detach", "--no-recreate", "--scale", "app=2", "app")
     assert len(compose.ids(busy.place, "app")) == 2
     busy.make("up", PORTCULLIS_MESSAGE_CHARACTERS="600")
     assert compose.ids(busy.place, "app") == [before]
     assert engine.run("exec", before, "python", "-m", "stack.contained_app", "which") == before[:12]
+
+
+@pytest.mark.parametrize(
+    ("setting", "replaced"),
+    [
+        ({"PORTCULLIS_MESSAGE_CHARACTERS": "610"}, {"app"}),
+        # The counter lives in the edge's namespace.
+        ({"PORTCULLIS_MESSAGE_CHARACTERS": "610", "PORTCULLIS_EDGE_MEMORY": "900m"}, {"edge", "counter"}),
+    ],
+    ids=["app", "edge"],
+)
+def test_up_replaces_what_changed(busy: ContainedStack, setting: dict[str, Any], replaced: set[str]) -> None:
+    """And nothing else; the stack is well afterwards."""
+    before = busy.containers()
+    busy.make("up", **setting)
+    after = busy.containers()
+    assert {name for name in after if after[name] != before[name]} == replaced
+    assert "healthy" in busy.make("status").stdout
