@@ -108,7 +108,7 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/user.sh postgres 10004 /var/lib/postgresql && \
     install -d /etc/postgresql-common && \
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf && \
-    sh /containers/install.sh "postgresql-${POSTGRES_MAJOR}" && \
+    sh /containers/install.sh "postgresql-${POSTGRES_MAJOR}" age && \
     dpkg --purge --force-depends libllvm19 libz3-4 && \
     rm -rf /etc/ssl/private/* /etc/ssl/certs/ssl-cert-snakeoil.pem /var/log/dpkg.log && \
     install -d -o 10004 -g 10004 -m 0700 /var/lib/postgresql && rm -rf /var/lib/postgresql/*

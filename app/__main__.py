@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("check", check, "check settings and secrets; status 78 and one sentence when one is wrong")
     command("migrate", migrate, "bring the database to the schema of this release")
+    command("renew", renew, "after a restore: a new epoch, and no session; then `keys rotate --revoke`")
     command("bootstrap", bootstrap, "create the first administrator; prints only the one-time password, or nothing")
     user = command("user", create_user, "create an account; prints only its password")
     user.add_argument("name")
@@ -88,6 +89,16 @@ def migrate(_arguments: argparse.Namespace) -> str:
     settings = load()
     Store.migrate(settings.database, settings.database_password_file, settings.database_role)
     return ""
+
+
+def renew(_arguments: argparse.Namespace) -> str:
+    """Nothing that clients remember of the database counts any more. Raises SchemaMismatch, StoreDown."""
+
+    async def act(_settings: Settings, store: Store) -> str:
+        await store.renew()
+        return ""
+
+    return _with_store(act)
 
 
 def bootstrap(_arguments: argparse.Namespace) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from app.model import Account, Address, BanKind, Session, SessionId, UserName
 from app.store_accounts import ACCOUNT_COLUMNS, BANNED_UNTIL, insert_new
 from app.store_database import Database
 from app.store_lists import as_list, listed
-from app.store_schema import accounts, bans, revocations, sessions, tickets
+from app.store_schema import accounts, bans, meta, revocations, sessions, tickets
 from app.verdict import CloseCode
 
 SWEEP_GRACE = 120.0
@@ -99,6 +100,7 @@ _ENDED = select(
     ).label("code"),
 ).select_from(_PASSES.join(accounts, accounts.c.name == _USER))
 
+_NEW_EPOCH = update(meta).where(meta.c.name == "epoch").values(value=bindparam("epoch"))
 _SWEEPS = (
     delete(sessions).where(sessions.c.expires_at <= bindparam("now")),
     delete(revocations).where(revocations.c.expires_at <= bindparam("long_ago")),
@@ -168,6 +170,10 @@ class Sessions(Database):
         """True once for each ticket, whoever asks; False when it was used before."""
         return await self._write(use_ticket, ticket_id, expires_at)
 
+    async def renew(self) -> None:
+        """After a restore: another epoch, since offsets may have gone back, and no session."""
+        await self._write(renew, token_hex(8))
+
     async def sweep(self, now: float) -> None:
         """Delete expired sessions, bans, revocations and used tickets."""
         await self._write(sweep, now)
@@ -236,6 +242,12 @@ def revoke_token(connection: Connection, token_id: str, expires_at: float) -> No
 def use_ticket(connection: Connection, ticket_id: str, expires_at: float) -> bool:
     """See `Sessions.use_ticket`."""
     return connection.execute(_USE_TICKET, {"ticket_id": ticket_id, "expires_at": expires_at}).rowcount == 1
+
+
+def renew(connection: Connection, epoch: str) -> None:
+    """See `Sessions.renew`."""
+    connection.execute(_NEW_EPOCH, {"epoch": epoch})
+    connection.execute(delete(sessions))
 
 
 def sweep(connection: Connection, now: float) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from stack import engine_install, knobs, lock, place, settings_file, shape
 from stack.consent import agreed
@@ -90,6 +91,37 @@ def engine(_: argparse.Namespace) -> int:
     return 0 if engine_install.run() else 1
 
 
+def backup(_: argparse.Namespace) -> int:
+    """Write a backup and print where it is."""
+    target = os.environ.get("TO")
+    print(stack().backup(Path(target).absolute() if target else None))
+    return 0
+
+
+def restore(_: argparse.Namespace) -> int:
+    """Put a backup in the place of what is there, after a yes."""
+    source, identity = os.environ.get("FROM"), os.environ.get("IDENTITY")
+    if not source:
+        raise Problem("From what? Add FROM=…, for example: make restore FROM=var/backups/portcullis-….dump")
+    chosen = stack()
+    print("This stops the chat and replaces all accounts, rooms and messages by the backup's.")
+    if not agreed("restore", "Nothing was restored"):
+        print("Nothing was restored.")
+        return 1
+    chosen.restore(Path(source).absolute(), Path(identity).absolute() if identity else None)
+    return 0
+
+
+def psql(_: argparse.Namespace) -> int:
+    """A prompt at the database."""
+    return stack().psql()
+
+
+def doctor(_: argparse.Namespace) -> int:
+    """Everything an operator would look at; 1 when anything is wrong."""
+    return 0 if stack().doctor() else 1
+
+
 def sbom(_: argparse.Namespace) -> int:
     """Write what each image is made of, and print where."""
     for path in stack().sbom():
@@ -105,7 +137,24 @@ def named(name: str | None) -> str:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    one.__name__: one for one in (up, rollout, down, status, logs, user, token, metrics, clean, engine, sbom)
+    one.__name__: one
+    for one in (
+        up,
+        rollout,
+        down,
+        status,
+        logs,
+        user,
+        token,
+        metrics,
+        clean,
+        engine,
+        sbom,
+        backup,
+        restore,
+        psql,
+        doctor,
+    )
 }
 
 

@@ -17,6 +17,6 @@ def agreed(target: str, nothing: str) -> bool:
     if given:
         return given in ("1", "yes")
     if not sys.stdin.isatty():
-        word = "CONFIRM=yes" if target == "clean" else "YES=1"
+        word = "CONFIRM=yes" if target in ("clean", "restore") else "YES=1"
         raise Problem(f"{nothing}: there is no terminal to ask on. If you mean it: make {target} {word}")
     return input("Type yes to go on: ").strip() == "yes"

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import certificate, compose, contained_settings, engine, health, lock, record, sbom
+from stack import (
+    backup,
+    certificate,
+    compose,
+    contained_doctor,
+    contained_settings,
+    engine,
+    health,
+    lock,
+    record,
+    sbom,
+)
 from stack.contained_rollout import ContainedRollout
 from stack.contained_start import ContainedStart
 from stack.embedded import KEPT
@@ -16,6 +28,11 @@ from stack.problem import Problem
 
 LINES = "40"
 EDGE_LOGS = ("/var/lib/portcullis/logs/edge-access.log", "/var/lib/portcullis/logs/edge-error.log")
+
+
+def say(sentence: str) -> None:
+    """Progress, while something goes on."""
+    print(f"  {sentence}", file=sys.stderr, flush=True)
 
 
 class Contained:
@@ -121,6 +138,45 @@ class Contained:
     def _require(self) -> None:
         if not self.made:
             raise Problem("There is no stack here yet. Start it: make up")
+
+    def backup(self, target: Path | None) -> Path:
+        """One snapshot of the database, tried out."""
+        self._require()
+        return backup.write(self.place, target, self.settings.get("PORTCULLIS_BACKUP_RECIPIENT", ""), say)
+
+    def restore(self, source: Path, identity: Path | None) -> None:
+        """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
+        backup.check(source, identity)
+        if not self.made:
+            ContainedStart(self.asked, self.asked_settings).run()
+        with lock.exclusive(self.place, say):
+            compose.run(self.place, "up", "--detach", "--no-recreate", "postgres", "--wait")
+            compose.run(self.place, "stop", "--timeout", str(contained_settings.stop_seconds(self.settings)), "app")
+            say("the app is stopped")
+            try:
+                backup.restore(self.place, source, identity, say)
+                self.app("keys", "rotate", "--revoke")
+                for command in ("migrate", "renew"):
+                    self.app(command)
+            finally:
+                compose.run(self.place, "start", "app")
+        say("offsets have a new epoch, sessions are ended, keys are new")
+        ContainedStart(self.asked, self.asked_settings).run()
+
+    def psql(self) -> int:
+        """As the database's superuser: it can do everything."""
+        self._require()
+        tty = [] if sys.stdin.isatty() else ["--no-TTY"]
+        psql = ("postgres", "psql", "--username=postgres", backup.DATABASE)
+        return engine.show(compose.words(self.place, "exec", *tty, *psql))
+
+    def doctor(self) -> bool:
+        """A line for each thing that was looked at."""
+        self._require()
+        found = list(contained_doctor.findings(self.place))
+        for how, what, said in found:
+            print(f"  {how:<6} {what:<20} {said}")
+        return all(how != "wrong" for how, _, _ in found)
 
     def sbom(self) -> list[Path]:
         """One CycloneDX document for each image."""

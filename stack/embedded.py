@@ -118,6 +118,26 @@ class Embedded:
             raise Problem(f"{name} answers {status} when asked for its metrics.")
         return text
 
+    def backup(self, target: Path | None) -> Path:  # noqa: ARG002 - the seam's
+        """See stack.shape.Shape."""
+        raise Problem(f"`make down`, then copy {self.place.data} and {self.place.secrets}: all that is kept is there.")
+
+    def restore(self, source: Path, identity: Path | None) -> None:  # noqa: ARG002
+        """See stack.shape.Shape."""
+        renew = f"PORTCULLIS_STATE={self.place.state} {self.place.python} -m app renew"
+        raise Problem(
+            f"`make down`, put the copies back to {self.place.data} and {self.place.secrets}; tell clients that offsets "
+            f"may have gone back, and end all sessions, as their owner: {renew}; then `make up`."
+        )
+
+    def psql(self) -> int:
+        """See stack.shape.Shape."""
+        raise Problem(f"The store is a file of SQLite's: sqlite3 -readonly {self.place.data / 'chat.db'}")
+
+    def doctor(self) -> bool:
+        """What `status` says."""
+        return self.status()
+
     def sbom(self) -> list[Path]:
         """See stack.shape.Shape."""
         raise Problem("Nothing is in an image here: requirements/run.txt is all that is installed, hash by hash.")

@@ -46,6 +46,22 @@ class Shape(Protocol):
         """Stop everything and delete the stack's data, keys and logs."""
         ...
 
+    def backup(self, target: Path | None) -> Path:
+        """Write a backup, there or into the state folder; where it is."""
+        ...
+
+    def restore(self, source: Path, identity: Path | None) -> None:
+        """Put a backup in the place of what is there."""
+        ...
+
+    def psql(self) -> int:
+        """A prompt at the database; its exit code."""
+        ...
+
+    def doctor(self) -> bool:
+        """Print everything an operator would look at; whether nothing is wrong."""
+        ...
+
     def sbom(self) -> list[Path]:
         """Write down what each image is made of; the files."""
         ...

@@ -1,0 +1,191 @@
+"""Backups of a stack in containers: one snapshot of the database, tried out before it counts, and the way back.
+
+Keys are in no backup: a restore makes new ones and ends all sessions, since what was revoked after the backup would be valid
+again. With PORTCULLIS_BACKUP_RECIPIENT (an age public key) a backup is encrypted, and only its identity reads it again.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stack import compose, engine
+from stack.place import Place
+from stack.problem import Problem
+
+DATABASE, SCRATCH, FORMER = "portcullis", "portcullis_restored", "portcullis_former"
+OWNER = "portcullis_owner"
+ENCRYPTED = ".age"
+MAGIC, MAGIC_ENCRYPTED = b"PGDMP", b"age-encryption.org/"
+IDENTITY = "/tmp/identity"  # noqa: S108 - in the container, in memory
+COUNTS = (
+    "SELECT (SELECT count(*) FROM accounts) || ' accounts, ' || (SELECT count(*) FROM rooms) || ' rooms and ' ||"
+    " (SELECT count(*) FROM events) || ' events, schema ' || (SELECT version_num FROM alembic_version)"
+)
+WHOLE = (
+    'SELECT count(*) FROM rooms r WHERE r."offset" <> COALESCE('
+    '(SELECT max(e."offset") FROM events e WHERE e.room = r.id), r.floor)'
+)
+"""Rooms whose newest event is not the one that the room itself names."""
+SWAP = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}';
+ALTER DATABASE {DATABASE} RENAME TO {FORMER};
+ALTER DATABASE {SCRATCH} RENAME TO {DATABASE};
+REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
+GRANT CONNECT ON DATABASE {DATABASE} TO portcullis;
+"""
+
+
+def folder(place: Place) -> Path:
+    """Where backups are put."""
+    return place.state / "backups"
+
+
+def newest(place: Place) -> Path | None:
+    """The youngest backup that is there."""
+    found = sorted(folder(place).glob("portcullis-*.dump*"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
+
+
+def write(place: Place, target: Path | None, recipient: str, say: Callable[[str], None]) -> Path:
+    """Write a backup and try it out; returns its path. Raises Problem, and leaves nothing that is not whole."""
+    if target is None:
+        folder(place).mkdir(mode=0o700, exist_ok=True)
+        target = folder(place) / time.strftime("portcullis-%Y%m%dT%H%M%SZ.dump", time.gmtime())
+    if recipient and target.suffix != ENCRYPTED:
+        target = target.with_name(target.name + ENCRYPTED)
+    if target.exists():
+        raise Problem(f"{target} is there already: choose another name with TO=…")
+    with drafted(target) as draft:
+        _into(place, draft, "pg_dump", "--username=postgres", "--format=custom", "--compress=6", DATABASE)
+        say(f"dumped, {draft.stat().st_size} bytes")
+        say(f"tried out: {_tried(place, draft)}")
+        if recipient:
+            _encrypt(place, draft, recipient)
+        draft.replace(target)
+    return target
+
+
+def restore(place: Place, source: Path, identity: Path | None, say: Callable[[str], None]) -> None:
+    """Put a backup in the place of the database, whose former content is dropped only then.
+
+    The app must be stopped. Raises Problem with the database as it was.
+    """
+    with plain(place, source, identity) as dump:
+        try:
+            say(f"read: {_load(place, dump)}")
+            _sql(place, "postgres", f"DROP DATABASE IF EXISTS {FORMER}")
+            _sql(place, "postgres", SWAP)
+        finally:
+            _sql(place, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH}")
+    _sql(place, "postgres", f"DROP DATABASE {FORMER} WITH (FORCE)")
+
+
+def check(source: Path, identity: Path | None) -> None:
+    """Raises Problem for a file that is no backup, or that cannot be read without an identity."""
+    try:
+        with source.open("rb") as file:
+            head = file.read(32)
+    except OSError as error:
+        raise Problem(f"{source} cannot be read: {error.strerror}.") from None
+    if head.startswith(MAGIC_ENCRYPTED) and identity is None:
+        raise Problem(f"{source} is encrypted: name the file with its age identity, IDENTITY=…")
+    if not head.startswith((MAGIC, MAGIC_ENCRYPTED)):
+        raise Problem(f"{source} is not a backup of Portcullis.")
+
+
+@contextmanager
+def plain(place: Place, source: Path, identity: Path | None) -> Iterator[Path]:
+    """The dump itself, decrypted where it has to be."""
+    check(source, identity)
+    if identity is None or not source.read_bytes()[:32].startswith(MAGIC_ENCRYPTED):
+        yield source
+        return
+    with drafted(place.state / "restoring.dump") as draft:
+        put = compose.attempt(place, *_inside("sh", "-c", f"umask 077; cat >{IDENTITY}"), given=identity.read_text())
+        try:
+            if put.returncode:
+                raise Problem(put.stderr.strip())
+            _into(place, draft, "age", "--decrypt", f"--identity={IDENTITY}", source=source)
+        finally:
+            compose.attempt(place, *_inside("rm", "-f", IDENTITY))
+        yield draft
+
+
+@contextmanager
+def drafted(target: Path) -> Iterator[Path]:
+    """A file beside the target that nobody else may read, gone afterwards unless it was moved."""
+    draft = target.with_name(target.name + ".draft")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _tried(place: Place, dump: Path) -> str:
+    """What is in it, once it was restored into a database that is dropped again."""
+    try:
+        return _load(place, dump)
+    finally:
+        _sql(place, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH}")
+
+
+def _load(place: Place, dump: Path) -> str:
+    """Restore into a database of its own and look whether that is whole; what is in it, in words."""
+    _sql(place, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH}")
+    _sql(place, "postgres", f"CREATE DATABASE {SCRATCH} OWNER {OWNER} TEMPLATE template0")
+    words = ("pg_restore", "--username=postgres", "--exit-on-error", "--single-transaction", f"--dbname={SCRATCH}")
+    with dump.open("rb") as file:
+        done = subprocess.run(_words(place, *words), stdin=file, capture_output=True, env=engine.environ(), check=False)
+    if done.returncode:
+        raise Problem(f"The backup cannot be restored:\n{done.stderr.decode(errors='replace').strip()[-800:]}")
+    if _sql(place, SCRATCH, WHOLE) != "0":
+        raise Problem("The backup is not whole: rooms in it name events that are not there.")
+    return _sql(place, SCRATCH, COUNTS)
+
+
+def _encrypt(place: Place, draft: Path, recipient: str) -> None:
+    whole = draft.with_name(draft.name + ".plain")
+    draft.replace(whole)
+    try:
+        _into(place, draft, "age", "--encrypt", f"--recipient={recipient}", source=whole)
+        draft.chmod(0o600)
+    finally:
+        whole.unlink()
+
+
+def _into(place: Place, target: Path, *words: str, source: Path | None = None) -> None:
+    """Run a program in the database's container, its output in a file. Raises Problem with its last words."""
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    given = source.open("rb") if source else None
+    try:
+        done = subprocess.run(
+            _words(place, *words), stdin=given, stdout=handle, stderr=subprocess.PIPE, env=engine.environ(), check=False
+        )
+    finally:
+        os.close(handle)
+        if given is not None:
+            given.close()
+    if done.returncode:
+        raise Problem(f"{words[0]} failed:\n{done.stderr.decode(errors='replace').strip()[-800:]}")
+
+
+def _sql(place: Place, database: str, statements: str) -> str:
+    return compose.run(place, *_inside("psql", *SILENT, f"--dbname={database}"), given=statements)
+
+
+SILENT = ("--username=postgres", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+
+
+def _inside(*words: str) -> tuple[str, ...]:
+    return ("exec", "--no-TTY", "postgres", *words)
+
+
+def _words(place: Place, *words: str) -> list[str | Path]:
+    return ["docker", *compose.words(place, *_inside(*words))]
