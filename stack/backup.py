@@ -1,7 +1,7 @@
 """Backups of a stack in containers: one snapshot of the database, tried out before it counts, and the way back.
 
-Keys are in no backup: a restore makes new ones and ends all sessions, since what was revoked after the backup would be valid
-again. With PORTCULLIS_BACKUP_RECIPIENT (an age public key) a backup is encrypted, and only its identity reads it again.
+Keys are in no backup: a restore makes new ones and ends all sessions, since what was revoked after the backup would be
+valid again. With PORTCULLIS_BACKUP_RECIPIENT (an age public key) a backup is encrypted, and only its identity reads it again.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ WHOLE = (
     '(SELECT max(e."offset") FROM events e WHERE e.room = r.id), r.floor)'
 )
 """Rooms whose newest event is not the one that the room itself names."""
-SWAP = f"""
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{DATABASE}';
-ALTER DATABASE {DATABASE} RENAME TO {FORMER};
-ALTER DATABASE {SCRATCH} RENAME TO {DATABASE};
-REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
-GRANT CONNECT ON DATABASE {DATABASE} TO portcullis;
+SWAP = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'portcullis';
+BEGIN;
+ALTER DATABASE portcullis RENAME TO portcullis_former;
+ALTER DATABASE portcullis_restored RENAME TO portcullis;
+REVOKE ALL ON DATABASE portcullis FROM PUBLIC;
+GRANT CONNECT ON DATABASE portcullis TO portcullis;
+COMMIT;
 """
 
 

@@ -150,7 +150,7 @@ class Contained:
         if not self.made:
             ContainedStart(self.asked, self.asked_settings).run()
         with lock.exclusive(self.place, say):
-            compose.run(self.place, "up", "--detach", "--no-recreate", "postgres", "--wait")
+            compose.run(self.place, "up", "--detach", "--no-recreate", "--wait", "postgres")
             compose.run(self.place, "stop", "--timeout", str(contained_settings.stop_seconds(self.settings)), "app")
             say("the app is stopped")
             try:

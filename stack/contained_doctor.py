@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from calendar import timegm
 from collections.abc import Iterator
 
 from stack import backup, base_image, certificate, compose, contained_machine, engine, health, machine
@@ -63,7 +64,7 @@ def _backup(place: Place) -> Finding:
 def _images() -> Finding:
     """Fixes come with a new base image, which makes all others new."""
     (one,) = engine.inspect(base_image.NAME) or [{}]
-    made = time.mktime(time.strptime(str(one.get("Created", ""))[:19], "%Y-%m-%dT%H:%M:%S")) if one else 0.0
+    made = timegm(time.strptime(str(one.get("Created", ""))[:19], "%Y-%m-%dT%H:%M:%S")) if one else 0.0
     age = time.time() - made
     fix = f"docker image rm {base_image.NAME}; make engine; make up"
     old = f"the base image is {age / DAY:.0f} days old, and fixes may be out: {fix}"
