@@ -126,8 +126,8 @@ class Embedded:
         """See stack.shape.Shape."""
         renew = f"PORTCULLIS_STATE={self.place.state} {self.place.python} -m app renew"
         raise Problem(
-            f"`make down`, put the copies back to {self.place.data} and {self.place.secrets}; as their owner let clients "
-            f"know that offsets may have gone back, and end all sessions: {renew}; then `make up`."
+            f"`make down`, put the copies back to {self.place.data} and {self.place.secrets}; as their owner let "
+            f"clients know that offsets may have gone back, and end all sessions: {renew}; then `make up`."
         )
 
     def psql(self) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from app.model import Address, BanKind, Session, SessionId, UserName
+from app.model import DEFAULT_ROOM, Address, BanKind, Session, SessionId, UserName
 from app.store import Standing, Store
 from app.store_sessions import Pass
 from app.verdict import CloseCode
@@ -146,6 +146,18 @@ async def test_what_has_ended_is_found_among_many_passes(store: Store) -> None:
         7: CloseCode.ACCOUNT_DISABLED,
     }
     assert await store.ended([], 500.0) == {}
+
+
+async def test_a_restored_store_has_another_epoch_and_no_session(store: Store) -> None:
+    """Nobody goes on by what they had before; accounts stay."""
+    await store.create_account(ANN, "hash")
+    await store.open_session(a_session("s"), b"s")
+    before = await store.room(DEFAULT_ROOM)
+    await store.renew()
+    after = await store.room(DEFAULT_ROOM)
+    assert before and after and before.epoch != after.epoch and len(after.epoch) == len(before.epoch)
+    assert await store.session(b"s") is None
+    assert await store.account(ANN)
 
 
 async def test_sweeping_removes_what_is_over_and_nothing_else(store: Store) -> None:
