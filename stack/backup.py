@@ -1,7 +1,7 @@
 """Backups of a stack in containers: one snapshot of the database, tried out before it counts, and the way back.
 
 Keys are in no backup: a restore makes new ones and ends all sessions, since what was revoked after the backup would be
-valid again. With PORTCULLIS_BACKUP_RECIPIENT (an age public key) a backup is encrypted, and only its identity reads it again.
+valid again. With PORTCULLIS_BACKUP_RECIPIENT (an age public key) a backup is encrypted, and only its identity reads it.
 """
 
 from __future__ import annotations
