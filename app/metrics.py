@@ -54,6 +54,9 @@ class Metrics:
         self.slow_consumers = counter("slow_consumers_total", "Connections closed because they read too slowly.")
         self.store_seconds = histogram("store_seconds", "How long the store took.", "verb")
         self.store_errors = counter("store_errors_total", "Calls that the store did not answer.", "verb")
+        self.processes = gauge(
+            "processes", "Processes that share limits and presence, as last counted.", over="livemax"
+        )
         self.limiter_seconds = histogram("limiter_seconds", "How long shared limits took to answer.", "backend")
         self.broker_lag = histogram("broker_lag_seconds", "From a publication to its own receipt of it.")
         self.broker_errors = counter(

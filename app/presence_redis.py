@@ -132,13 +132,17 @@ class RedisPresence:
         seconds: float = LEASE_SECONDS,
         settling: float = _SETTLING_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        counted: Callable[[int], object] = bool,
     ) -> None:
-        """`process`: unique over all, and over restarts. `processes`: how many there are before Redis has said so."""
+        """`process`: unique over all, and over restarts. `processes`: how many there are before Redis has said so;
+        `counted` is told what it says.
+        """
         self._link = link
         self._prefix = prefix
         self._caps = caps
         self._node = node
         self._process = process
+        self._counted = counted
         self._seconds = seconds
         self._settling = settling
         self._clock = clock
@@ -236,6 +240,7 @@ class RedisPresence:
         settling = int(self._settling * 1000) if self._known else 0
         lived, count = await self._link.run(_BEAT, self._keys(), [self._process, self._seconds, settling])
         self._known, self.processes = True, count
+        self._counted(count)
         return bool(lived)
 
     def _due(self, now: float) -> list[ConnectionId]:

@@ -84,7 +84,9 @@ class Together:
         self._resync = resync
         self._deaf = True
         self._link = RedisLink(server, lambda down: metrics.degraded.labels("redis").set(down))
-        self.presence = RedisPresence(self._link, prefix, _caps(settings), node, process, settings.workers)
+        self.presence = RedisPresence(
+            self._link, prefix, _caps(settings), node, process, settings.workers, metrics.processes.set
+        )
         self.limiter = RedisLimiter(
             self._link,
             prefix,

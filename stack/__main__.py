@@ -20,20 +20,27 @@ def stack() -> Shape:
     state = place.choose(os.environ).state
     lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
+    return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
+
+
+def known() -> None:
+    """Refuse settings that nobody knows: only where they would count, since what runs can always be stopped."""
+    settings = settings_file.read(place.choose(os.environ).state / "settings.env", os.environ)
     wrong = knobs.unknown(settings, knobs.documented(place.CLONE / ".env.example"))
     if wrong:
         raise Problem("\n".join(wrong))
-    return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
 
 
 def up(_: argparse.Namespace) -> int:
     """Start the stack."""
+    known()
     stack().up()
     return 0
 
 
 def rollout(_: argparse.Namespace) -> int:
     """Replace the app while clients are connected."""
+    known()
     stack().rollout()
     return 0
 

@@ -57,6 +57,8 @@ async def test_without_redis_who_is_in_goes_on_and_nobody_new_gets_in(tmp_path: 
     with two(tmp_path, url, redis, **tight) as (one, other):
         ann, bob, eve = await member(one, new_name()), await member(other, new_name()), await member(one, new_name())
         token = await one.token(new_name())
+        for server in (one, other):
+            await told(lambda server=server: server.metric("chat_processes") == 2, "they know of each other")  # type: ignore[misc]
         redis.kill()
         for server in (one, other):
             await told(lambda server=server: ready(server) == "Redis does not answer", "readiness is red")  # type: ignore[misc]
