@@ -85,7 +85,7 @@ class Together:
         self._deaf = True
         self._link = RedisLink(server, lambda down: metrics.degraded.labels("redis").set(down))
         self.presence = RedisPresence(
-            self._link, prefix, _caps(settings), node, process, settings.workers, metrics.processes.set
+            self._link, prefix, _caps(settings), node, process, settings.workers, counted=metrics.processes.set
         )
         self.limiter = RedisLimiter(
             self._link,

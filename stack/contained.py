@@ -159,7 +159,7 @@ class Contained:
                 for command in ("migrate", "renew"):
                     self.app(command)
             finally:
-                compose.run(self.place, "start", "app")
+                compose.run(self.place, "up", "--detach", "--no-deps", "--no-recreate", "--wait", "app")
         say("offsets have a new epoch, sessions are ended, keys are new")
         ContainedStart(self.asked, self.asked_settings).run()
 
