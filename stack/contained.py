@@ -142,7 +142,7 @@ class Contained:
     def backup(self, target: Path | None) -> Path:
         """One snapshot of the database, tried out."""
         self._require()
-        return backup.write(self.place, target, self.settings.get("PORTCULLIS_BACKUP_RECIPIENT", ""), say)
+        return backup.write(self.place, target, self.asked_settings.get("PORTCULLIS_BACKUP_RECIPIENT", ""), say)
 
     def restore(self, source: Path, identity: Path | None) -> None:
         """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
