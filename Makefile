@@ -9,7 +9,7 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-containers test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,21 +71,23 @@ check: environment ## format, lint, types, import rule and unit tests, in under 
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
 
-test: machine environment ## everything, against real servers, stores, containers and a real browser
+test: machine environment ## everything but containers, against real servers, stores and a real browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@YES=1 $(STACK) engine
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup --durations=25 --ignore=tests/containers tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
-	# By themselves: a browser takes each network that an engine makes or removes for a change of its own.
+
+# By itself: a browser takes each network that an engine makes or removes for a change of its own.
+test-containers: machine environment ## images, containers and what happens to them, in a real engine
+	@YES=1 $(STACK) engine
 	$(BIN)/python -m pytest --durations=15 tests/containers
 
 test-all: export THOROUGH = 1
-test-all: test ## the same with more kills and more examples
+test-all: test test-containers ## both, with more kills and more examples
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from stack import compose, engine
-from tests.containers.contained import ContainedStack, up
+from tests.containers.contained import ContainedStack
 from tests.containers.crowd import accounts
 from tests.stack.through import Through
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[ContainedStack]:
-    """A stack whose volumes these tests wipe."""
-    with up() as stack:
-        yield stack
 
 
 def backup(stack: ContainedStack, target: Path, **settings: str) -> Path:
@@ -31,21 +21,21 @@ def backup(stack: ContainedStack, target: Path, **settings: str) -> Path:
     return Path(done.stdout.strip())
 
 
-async def test_what_was_backed_up_comes_back_after_everything_was_wiped(kept: ContainedStack, tmp_path: Path) -> None:
+async def test_what_was_backed_up_comes_back_after_everything_was_wiped(busy: ContainedStack, tmp_path: Path) -> None:
     """Accounts, rooms, history and offsets; a client that has seen more is told so, and old credentials are refused."""
-    (token,) = await asyncio.to_thread(accounts, kept, 1)
-    password = await asyncio.to_thread(kept.user, "keeper")
-    client = await Through(kept).connect(token)
+    (token,) = await asyncio.to_thread(accounts, busy, 1)
+    password = await asyncio.to_thread(busy.user, "keeper")
+    client = await Through(busy).connect(token)
     room = (await client.ask(type="create", title="Kept", public=True))["room"]
     joined = await client.join(room)
     offsets = [(await client.post(f"kept {number}", room=room))["offset"] for number in range(3)]
-    path = await asyncio.to_thread(backup, kept, tmp_path / "chat.dump")
+    path = await asyncio.to_thread(backup, busy, tmp_path / "chat.dump")
     later = (await client.post("lost", room=room))["offset"]
-    await asyncio.to_thread(kept.make, "clean", CONFIRM="yes")
-    await asyncio.to_thread(kept.make, "restore", FROM=str(path), CONFIRM="yes")
-    assert await Through(kept).refused(token) == "token_invalid"
-    assert password and kept.token("keeper")
-    again = await Through(kept).connect(await asyncio.to_thread(kept.token, "talker0"))
+    await asyncio.to_thread(busy.make, "clean", CONFIRM="yes")
+    await asyncio.to_thread(busy.make, "restore", FROM=str(path), CONFIRM="yes")
+    assert await Through(busy).refused(token) == "token_invalid"
+    assert password and busy.token("keeper")
+    again = await Through(busy).connect(await asyncio.to_thread(busy.token, "talker0"))
     resumed = await again.ask(type="join", room=room, after=later, epoch=joined["epoch"])
     assert not resumed["recovered"] and resumed["epoch"] != joined["epoch"]
     page = await again.ask(type="history", room=room, after=0, limit=50)
@@ -55,38 +45,36 @@ async def test_what_was_backed_up_comes_back_after_everything_was_wiped(kept: Co
     assert (await again.post("on we go", room=room))["offset"] == later
 
 
-def test_a_file_that_is_no_backup_changes_nothing(kept: ContainedStack, tmp_path: Path) -> None:
+def test_a_file_that_is_no_backup_changes_nothing(busy: ContainedStack, tmp_path: Path) -> None:
     """Neither a wrong nor a cut one, and nobody restores over a chat without saying so."""
-    whole = backup(kept, tmp_path / "whole.dump")
+    whole = backup(busy, tmp_path / "whole.dump")
     cut, wrong = tmp_path / "cut.dump", tmp_path / "wrong.dump"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     wrong.write_text("hello")
-    before = kept.app("token", "keeper")
+    before = busy.app("token", "keeper")
     for path, word in ((cut, "cannot be restored"), (wrong, "not a backup")):
-        done = kept.make("restore", FROM=str(path), CONFIRM="yes", check=False)
+        done = busy.make("restore", FROM=str(path), CONFIRM="yes", check=False)
         assert done.returncode != 0 and word in done.stderr, done.stderr
-    done = kept.make("restore", FROM=str(whole), check=False)
+    done = busy.make("restore", FROM=str(whole), check=False)
     assert done.returncode != 0 and "CONFIRM=yes" in done.stderr
-    assert before and "healthy" in kept.make("status").stdout
-    assert kept.token("keeper")
+    assert before and "healthy" in busy.make("status").stdout
+    assert busy.token("keeper")
 
 
-def test_an_encrypted_backup_needs_its_identity(kept: ContainedStack, tmp_path: Path) -> None:
+def test_an_encrypted_backup_needs_its_identity(busy: ContainedStack, tmp_path: Path) -> None:
     """Whoever has the file alone has nothing."""
-    image = kept.config()["services"]["postgres"]["image"]
+    image = busy.config()["services"]["postgres"]["image"]
     said = engine.run("run", "--rm", "--network=none", "--entrypoint=age-keygen", image)
     identity = tmp_path / "identity"
     identity.write_text(said)
     recipient = next(word for word in re.findall(r"age1[0-9a-z]+", _recipient(image, said)))
-    (kept.state / "settings.env").write_text(f"PORTCULLIS_BACKUP_RECIPIENT={recipient}\n")
-    kept.make("up")
-    path = backup(kept, tmp_path / "secret.dump")
+    path = backup(busy, tmp_path / "secret.dump", PORTCULLIS_BACKUP_RECIPIENT=recipient)
     assert path.suffix == ".age" and b"PGDMP" not in path.read_bytes()
     assert path.stat().st_mode & 0o077 == 0
-    done = kept.make("restore", FROM=str(path), CONFIRM="yes", check=False)
+    done = busy.make("restore", FROM=str(path), CONFIRM="yes", check=False)
     assert done.returncode != 0 and "IDENTITY=" in done.stderr
-    kept.make("restore", FROM=str(path), IDENTITY=str(identity), CONFIRM="yes")
-    assert kept.token("keeper")
+    busy.make("restore", FROM=str(path), IDENTITY=str(identity), CONFIRM="yes")
+    assert busy.token("keeper")
 
 
 def _recipient(image: str, identity: str) -> str:
@@ -96,24 +84,24 @@ def _recipient(image: str, identity: str) -> str:
     )
 
 
-def test_the_doctor_finds_what_is_broken(kept: ContainedStack) -> None:
+def test_the_doctor_finds_what_is_broken(busy: ContainedStack) -> None:
     """On a well stack nothing is wrong; of a container that is stopped it says so, and fails."""
-    well = kept.make("doctor").stdout
+    well = busy.make("doctor").stdout
     assert "wrong" not in well and "containers" in well
-    compose.run(kept.place, "stop", "valkey")
-    done = kept.make("doctor", check=False)
+    compose.run(busy.place, "stop", "valkey")
+    done = busy.make("doctor", check=False)
     assert done.returncode != 0
     assert re.search(r"wrong +containers +valkey is exited", done.stdout), done.stdout
     assert re.search(r"wrong +database and Valkey +.*Redis does not answer", done.stdout), done.stdout
-    compose.run(kept.place, "start", "valkey")
+    compose.run(busy.place, "start", "valkey")
 
 
-def test_psql_speaks_to_the_database(kept: ContainedStack) -> None:
+def test_psql_speaks_to_the_database(busy: ContainedStack) -> None:
     """Also with a script instead of a person."""
-    words = [*kept.words("psql")]
+    words = [*busy.words("psql")]
     done = subprocess.run(
         words,
-        env=kept.environ(),
+        env=busy.environ(),
         input="SELECT 'rows', count(*) FROM accounts;",
         capture_output=True,
         text=True,
