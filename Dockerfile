@@ -152,3 +152,16 @@ WORKDIR /var/lib/alertmanager
 LABEL org.opencontainers.image.title="portcullis alertmanager"
 CMD ["prometheus-alertmanager", "--config.file=/etc/alertmanager/alertmanager.yml", \
      "--storage.path=/var/lib/alertmanager", "--cluster.listen-address=", "--log.level=warn"]
+
+# One image for the three of them: each is one program, and they change together.
+FROM base AS exporters
+RUN --mount=type=bind,source=containers,target=/containers \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    sh /containers/user.sh portcullis-exporter 10007 /var/lib/portcullis && \
+    sh /containers/install.sh prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter && \
+    rm -rf /var/lib/prometheus
+COPY containers/answers.sh /usr/local/bin/answers
+USER 10007:10007
+WORKDIR /var/lib/portcullis
+LABEL org.opencontainers.image.title="portcullis exporters"
+CMD ["prometheus-node-exporter"]

@@ -9,7 +9,7 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-containers test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-containers test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ metrics: ## print the metrics of app and edge (make -s)
 clean: ## stop, and delete accounts, messages, keys and logs; asks first, or CONFIRM=yes
 	@$(STACK) clean
 
-backup: ## in containers: a backup of the database, tried out; TO=path
+backup: ## a backup of the database, tried out; TO=path
 	@$(STACK) backup
 
 restore: ## FROM=path: put a backup in the place of what is there; asks first, or CONFIRM=yes; IDENTITY=path if encrypted
@@ -52,6 +52,9 @@ psql: ## in containers: a prompt at the database
 
 doctor: ## everything an operator would look at; fails when anything is wrong
 	@$(STACK) doctor
+
+fixes: ## in containers: new images where something newer is out for what is in them; then make rollout
+	@$(STACK) fixes
 
 sbom: ## write what each image is made of (CycloneDX), and print where
 	@$(STACK) sbom

@@ -13,7 +13,18 @@ from stack import engine
 from stack.place import Place
 from stack.problem import Problem
 
-LASTING = ("postgres", "valkey", "app", "edge", "counter", "prometheus", "alertmanager")
+LASTING = (
+    "postgres",
+    "valkey",
+    "app",
+    "edge",
+    "counter",
+    "prometheus",
+    "alertmanager",
+    "valkey-exporter",
+    "postgres-exporter",
+    "node-exporter",
+)
 PROJECT = "com.docker.compose.project"
 
 

@@ -19,8 +19,10 @@ PACKAGES = {
     "iproute2": "ip",
     "redis-server": "redis-server",
     "mmdebstrap": "mmdebstrap",
+    "age": "age",
 }
-"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor."""
+"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor,
+what encrypts backups."""
 FONTS = Path("/usr/share/fonts")
 """Without any font the browser's pictures show boxes."""
 

@@ -21,6 +21,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "postgres": ("containers/postgres",),
     "prometheus": ("containers/answers.sh", "monitoring"),
     "alertmanager": ("containers/answers.sh", "monitoring"),
+    "exporters": ("containers/answers.sh",),
 }
 
 

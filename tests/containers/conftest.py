@@ -19,6 +19,9 @@ def contained() -> Iterator[ContainedStack]:
 
 @pytest.fixture(scope="session")
 def busy() -> Iterator[ContainedStack]:
-    """Another one, for crowds: four workers, and limits that clients who come back do not reach."""
-    with up(WIDER) as stack:
+    """Another one, for crowds: four workers, and limits that clients who come back do not reach.
+
+    The database has a small disk of its own, until a test deletes that with everything else.
+    """
+    with up(WIDER, disk=700) as stack:
         yield stack
