@@ -23,13 +23,14 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/pip \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi && \
     /build/pip/bin/pip --python venv/bin/python install --quiet --disable-pip-version-check --no-compile \
         --require-hashes --only-binary :all: --requirement /build/run.txt && \
-    rm -f venv/bin/activate* venv/bin/Activate.ps1
+    rm -f venv/bin/activate* venv/bin/Activate.ps1 && \
+    venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash venv/lib
 COPY app app
 COPY certs certs
 COPY stack stack
 COPY nginx nginx
 # Nothing can be compiled in a read-only container. By hash, not by date: two builds of one source are the same.
-RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash venv/lib app certs stack nginx
+RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash app certs stack nginx
 
 # ---- The chat server, and the one-shot commands about its store and keys
 
@@ -159,7 +160,7 @@ RUN --mount=type=bind,source=containers,target=/containers \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     sh /containers/user.sh portcullis-exporter 10007 /var/lib/portcullis && \
     sh /containers/install.sh prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter && \
-    rm -rf /var/lib/prometheus
+    rm -rf /var/lib/prometheus && echo 'auth_modules: {}' >/var/lib/portcullis/postgres_exporter.yml
 COPY containers/answers.sh /usr/local/bin/answers
 USER 10007:10007
 WORKDIR /var/lib/portcullis

@@ -21,6 +21,8 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+COSTLY = ("busy", "contained")
+"""Fixtures for a session that take longer to make than to use."""
 
 
 def pytest_report_header() -> list[str]:
@@ -41,10 +43,11 @@ def _valkey() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n`), a file's tests stay together, and so do all of the browser's."""
+    """With several processes (`-n`), a file's tests stay together; so do all that share a browser or a costly stack."""
     for item in items:
         folder, file = item.path.parent.name, item.path.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{file}"))
+        shared = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{(*shared, file)[0]}"))
 
 
 @pytest.fixture(scope="session", autouse=True)
