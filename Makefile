@@ -80,7 +80,7 @@ test: machine environment ## everything but containers, against real servers, st
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup --durations=25 --ignore=tests/containers tests
+	$(BIN)/coverage run -m pytest -n 2 --no-loadscope-reorder --durations=25 --ignore=tests/containers tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 

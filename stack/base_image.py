@@ -60,7 +60,7 @@ def upgradable(name: str) -> list[str]:
 
 def renew(name: str = NAME) -> None:
     """Give the image every fix that is out, as one layer. It is another one afterwards, and so are all made from it."""
-    container = engine.run("run", "--detach", "--network=host", "--entrypoint=sh", name, "-euc", UPGRADE)
+    container = engine.run("run", "--detach", "--user=0", "--network=host", "--entrypoint=sh", name, "-euc", UPGRADE)
     try:
         if engine.run("wait", container) != "0":
             raise Problem("\n".join(engine.run("logs", container).splitlines()[-8:]))

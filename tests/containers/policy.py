@@ -96,8 +96,8 @@ EFFECTIVE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     ),
     "own namespaces": lambda one: _own_namespaces(one["State"]["Pid"]),
     "binds read-only": lambda one: all(mount["Type"] != "bind" or not mount["RW"] for mount in one["Mounts"]),
-    "sized tmpfs": lambda one: (
-        bool(one["HostConfig"]["Tmpfs"]) and all("size=" in options for options in one["HostConfig"]["Tmpfs"].values())
+    "sized tmpfs": lambda one: all(
+        "size=" in options for options in one["HostConfig"].get("Tmpfs", {"/": ""}).values()
     ),
     "no secret in the environment": lambda one: not _secret_names(_environ(one["State"]["Pid"])),
     "no capability": lambda one: all(

@@ -14,7 +14,7 @@ from client.checker import report, run
 from client.record import Ended, Joined, Record
 from stack import compose, engine
 from tests.containers.contained import ContainedStack
-from tests.containers.crowd import WIDER, a_crowd, accounts
+from tests.containers.crowds.crowd import WIDER, a_crowd, accounts
 from tests.patience import THOROUGH, until
 from tests.stack.through import Through
 
