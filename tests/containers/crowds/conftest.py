@@ -14,7 +14,7 @@ from tests.containers.crowds.crowd import WIDER
 def busy() -> Iterator[ContainedStack]:
     """Four workers, and limits that clients who come back do not reach.
 
-    The database has a small disk of its own, until a test deletes that with everything else.
+    The database has a small disk of its own.
     """
     with up(WIDER, disk=700) as stack:
         yield stack

@@ -11,21 +11,23 @@ from tests.containers.contained import ContainedStack
 from tests.stack import backups
 
 
-async def test_what_was_backed_up_comes_back_after_everything_was_wiped(busy: ContainedStack, tmp_path: Path) -> None:
+async def test_what_was_backed_up_comes_back_after_everything_was_wiped(
+    contained: ContainedStack, tmp_path: Path
+) -> None:
     """Accounts, rooms, history and offsets, and whoever remembers more is told so."""
-    await backups.comes_back(busy, tmp_path)
+    await backups.comes_back(contained, tmp_path)
 
 
-def test_a_file_that_is_no_backup_changes_nothing(busy: ContainedStack, tmp_path: Path) -> None:
+def test_a_file_that_is_no_backup_changes_nothing(contained: ContainedStack, tmp_path: Path) -> None:
     """Each is refused with a sentence before anything stops."""
-    backups.what_is_none_changes_nothing(busy, tmp_path, b"\x1f\x8b and more")
+    backups.what_is_none_changes_nothing(contained, tmp_path, b"\x1f\x8b and more")
 
 
-def test_an_encrypted_backup_needs_its_identity(busy: ContainedStack, tmp_path: Path) -> None:
+def test_an_encrypted_backup_needs_its_identity(contained: ContainedStack, tmp_path: Path) -> None:
     """With the age that is in the image."""
-    image = busy.config()["services"]["postgres"]["image"]
+    image = contained.config()["services"]["postgres"]["image"]
     identity = engine.run("run", "--rm", "--network=none", "--entrypoint=age-keygen", image)
-    backups.an_encrypted_one_needs_its_identity(busy, tmp_path, identity, _recipient(image, identity))
+    backups.an_encrypted_one_needs_its_identity(contained, tmp_path, identity, _recipient(image, identity))
 
 
 def _recipient(image: str, identity: str) -> str:
@@ -35,24 +37,24 @@ def _recipient(image: str, identity: str) -> str:
     ).strip()
 
 
-def test_the_doctor_finds_what_is_broken(busy: ContainedStack) -> None:
+def test_the_doctor_finds_what_is_broken(contained: ContainedStack) -> None:
     """On a well stack nothing is wrong; of a container that is stopped it says so, and fails."""
-    well = busy.make("doctor").stdout
+    well = contained.make("doctor").stdout
     assert "wrong" not in well and "containers" in well
-    compose.run(busy.place, "stop", "valkey")
-    done = busy.make("doctor", check=False)
+    compose.run(contained.place, "stop", "valkey")
+    done = contained.make("doctor", check=False)
     assert done.returncode != 0
     assert re.search(r"wrong +containers +valkey is exited", done.stdout), done.stdout
     assert re.search(r"wrong +database and Valkey +.*Redis does not answer", done.stdout), done.stdout
-    compose.run(busy.place, "start", "valkey")
+    compose.run(contained.place, "start", "valkey")
 
 
-def test_psql_speaks_to_the_database(busy: ContainedStack) -> None:
+def test_psql_speaks_to_the_database(contained: ContainedStack) -> None:
     """Also with a script instead of a person."""
-    words = [*busy.words("psql")]
+    words = [*contained.words("psql")]
     done = subprocess.run(
         words,
-        env=busy.environ(),
+        env=contained.environ(),
         input="SELECT 'rows', count(*) FROM accounts;",
         capture_output=True,
         text=True,
