@@ -6,10 +6,12 @@ STACK = $(PYTHON) -m stack
 BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
+IN_TWO = -n 2 --no-loadscope-reorder
+ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-containers test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-all bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,23 +76,26 @@ check: environment ## format, lint, types, import rule and unit tests, in under 
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
 
-test: machine environment ## everything but containers, against real servers, stores and a real browser
+test: test-host test-containers ## everything, against real servers, stores, containers and a real browser
+
+test-host: machine environment ## what needs no containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest -n 2 --no-loadscope-reorder --durations=25 --ignore=tests/containers tests
+	$(BIN)/coverage run -m pytest $(IN_TWO) --durations=25 --ignore=tests/containers tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
-# By itself: a browser takes each network that an engine makes or removes for a change of its own.
-test-containers: machine environment ## images, containers and what happens to them, in a real engine
+# After the others: a browser takes each network that an engine makes or removes for a change of its own.
+test-containers: machine environment ## images and containers, in a real engine
 	@YES=1 $(STACK) engine
-	$(BIN)/python -m pytest --durations=15 tests/containers
+	TEST_SHAPE=containers $(BIN)/python -m pytest $(IN_TWO) --durations=15 tests/containers $(ANY_SHAPE)
+	TEST_SHAPE=containers $(BIN)/python -m pytest -q tests/browser$(if $(THOROUGH),,/test_chat.py)
 
 test-all: export THOROUGH = 1
-test-all: test test-containers ## both, with more kills and more examples
+test-all: test ## with more kills, more examples and more time
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

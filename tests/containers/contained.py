@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stack import compose, contained_secrets, engine
+from tests import canary
 from tests.stack import running
 from tests.stack.running import RunningStack, free_port
 
 SMALL_DISK = "disk"
+MINT = """
+import contextlib, io, sys, time
+from app.__main__ import main
+from app.keys import open_keys
+from app.model import Credential, Identity
+from app.settings import load
+from app.tokens import Tokens
+settings = load()
+tokens = Tokens(settings, open_keys(settings))
+for line in sys.stdin:
+    name, seconds = line.split()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        main(["user", name])
+    ours = Identity(name, Credential.TOKEN, time.time() + float(seconds), settings.issuer, name)
+    print(tokens.access_token(ours)[0])
+"""
 
 
 @dataclass
@@ -32,6 +50,30 @@ class ContainedStack(RunningStack):
         """What compose makes of the file and the settings."""
         found: dict[str, Any] = json.loads(compose.run(self.place, "config", "--format", "json"))
         return found
+
+    def pid(self, program: str) -> int:
+        """The container's first process, as the host numbers it."""
+        (one,) = engine.inspect(self.containers()[program])
+        found: int = one["State"]["Pid"]
+        return found
+
+    async def mint(self, name: str, seconds: float = 3600.0) -> str:
+        """See RunningStack."""
+        return (await asyncio.to_thread(self.mint_all, [(name, seconds)]))[0]
+
+    def mint_all(self, wanted: Iterable[tuple[str, float]]) -> list[str]:
+        """A token for each name, with so many seconds to live; accounts are made where they are missing."""
+        lines = "".join(f"{name} {seconds}\n" for name, seconds in wanted)
+        made = compose.run(self.place, "exec", "--no-TTY", "app", "python", "-c", MINT, given=lines).splitlines()
+        for secret in made:
+            canary.remember(secret)
+        return made
+
+    @contextmanager
+    def beside(self, settings: Mapping[str, str]) -> Iterator[RunningStack]:
+        """See RunningStack."""
+        with up(settings) as other:
+            yield other
 
     def containers(self) -> dict[str, str]:
         """Service to container."""

@@ -37,21 +37,14 @@ class Wreck:
     degraded: str = ""
 
 
-def pid(stack: ContainedStack, service: str) -> int:
-    """The container's first process, as the host numbers it."""
-    (one,) = engine.inspect(stack.containers()[service])
-    found: int = one["State"]["Pid"]
-    return found
-
-
 def kill(service: str, stack: ContainedStack) -> None:
     """The whole container dies at once, as with its machine's memory; the engine may not know who did it."""
-    os.kill(pid(stack, service), signal.SIGKILL)
+    os.kill(stack.pid(service), signal.SIGKILL)
 
 
 def kill_worker(stack: ContainedStack) -> None:
     """One of gunicorn's workers."""
-    master = pid(stack, "app")
+    master = stack.pid("app")
     workers = [int(one) for one in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
     os.kill(random.choice(workers), signal.SIGKILL)  # noqa: S311
 
