@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 .PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-all bench docs lock format environment machine
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## start the chat and everything it needs; twice changes nothing
 	@$(STACK) up
