@@ -15,6 +15,7 @@ from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
 from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
+from stack.facts import FACTS
 from stack.knobs import KNOBS, Knob
 
 FOLDER: Final = Path(__file__).parent
@@ -145,6 +146,7 @@ def _metrics() -> str:
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append((f"`{name}`", family.type, family.documentation))
+    rows += [(f"`{name}`", "gauge", meaning) for name, meaning in FACTS.items()]
     return (
         f"{_ONCE}# Metrics\n\n`make -s metrics` prints them with the edge's own (`edge_…`, see nginx/README.md). "
         "Labels come from closed sets; no user, room, address or token is ever one.\n\n"
