@@ -1,0 +1,68 @@
+"""A real Prometheus with the committed configuration: only addresses and paces are the test's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+from monitoring.alerts import FOLDER
+from tests.monitoring import programs
+from tests.stack.running import free_port
+
+EXPORTERS = ("node", "postgres", "valkey")
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """One that runs."""
+
+    address: str
+
+    def api(self, path: str, **query: str) -> Any:
+        """The data of an answer of its HTTP API; raises OSError with whatever it says for another status."""
+        return json.loads(programs.get(f"http://{self.address}/api/v1/{path}?{urlencode(query)}"))["data"]
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """The samples of an instant query."""
+        found: list[dict[str, Any]] = self.api("query", query=query)["result"]
+        return found
+
+    def names(self, job: str) -> set[str]:
+        """Every metric that this job has."""
+        return set(self.api("label/__name__/values", **{"match[]": f'{{job="{job}"}}'}))
+
+
+def configure(folder: Path, addresses: dict[str, str], own: str) -> Path:
+    """monitoring/ as it is committed, in a folder, with these addresses; returns the path of the configuration."""
+    shutil.copytree(FOLDER / "rules", folder / "rules")
+    (folder / "targets").mkdir()
+    for name in EXPORTERS:
+        (folder / "targets" / f"{name}.yml").write_text(json.dumps([{"targets": [addresses[name]]}]))
+    text = (FOLDER / "prometheus.yml").read_text().replace("localhost:9090", own)
+    for committed, name in (("counter:9100", "counter"), ("alertmanager:9093", "alertmanager")):
+        assert committed in text
+        text = text.replace(committed, addresses[name])
+    config = yaml.safe_load(text)
+    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    path = folder / "prometheus.yml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, addresses: dict[str, str]) -> Iterator[Prometheus]:
+    """Scraping these parts every second."""
+    address = f"127.0.0.1:{free_port()}"
+    config = configure(folder, addresses, address)
+    words = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    words += [f"--web.listen-address={address}", "--log.level=warn"]
+    with programs.running(words, f"http://{address}/-/ready", folder / "prometheus.log"):
+        yield Prometheus(address)
