@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
 from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
+from monitoring.alerts import alerts
 from stack.facts import FACTS
 from stack.knobs import KNOBS, Knob
 
@@ -39,6 +41,7 @@ def pages() -> dict[str, str]:
         "reasons.md": _reasons(),
         "roles.md": _roles(),
         "metrics.md": _metrics(),
+        "operate/alerts/README.md": _alerts(),
         "openapi.json": _json(api.document()),
         "asyncapi.json": _json(asyncapi.document()),
     }
@@ -152,6 +155,27 @@ def _metrics() -> str:
         "Labels come from closed sets; no user, room, address or token is ever one.\n\n"
         + _table(("metric", "type", "meaning"), rows)
     )
+
+
+def _alerts() -> str:
+    rows = [
+        (f"[{one.name}]({one.name}.md)", one.severity, _untold(one.part), _untold(one.summary))
+        for one in sorted(alerts(), key=lambda one: (one.name, one.severity))
+    ]
+    return (
+        f"{_ONCE}# Alerts\n\nA `page` cannot wait, a `ticket` can wait until morning. The part is where the cause "
+        "would be: when that is down, Alertmanager says only so. Each alert links to what to do about it; the rules "
+        "are in monitoring/rules/, the objectives behind ErrorBudgetBurn in monitoring/rules/slo.yml.\n\n"
+        "Nobody is told until you say whom. Copy monitoring/receivers.example.yml to a file that only you can read, "
+        "write your receivers `page` and `ticket` into it, and make Alertmanager's configuration of it:\n\n"
+        "    python3 -m monitoring.receivers /path/to/receivers.yml >alertmanager.yml\n"
+        "    amtool check-config alertmanager.yml\n\n" + _table(("alert", "severity", "part", "in a sentence"), rows)
+    )
+
+
+def _untold(template: str) -> str:
+    """What an alert says, without what only the moment can tell."""
+    return re.sub(r"\{\{.*?\}\}", "…", template)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

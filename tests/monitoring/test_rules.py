@@ -64,6 +64,7 @@ def test_an_alert_says_what_to_do(alert: Alert) -> None:
     """Its runbook is a page of this repository that is called like it."""
     assert alert.severity in ("page", "ticket")
     assert alert.runbook == f"docs/operate/alerts/{alert.name}.md"
+    assert (FOLDER.parent / alert.runbook).is_file()
 
 
 @pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule.get("alert") or rule["record"])
