@@ -17,11 +17,14 @@ from app.routes import api
 from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
 from monitoring.alerts import alerts
+from monitoring.catalogue import GROUPS
+from monitoring.panel import Panel
 from stack.facts import FACTS
 from stack.knobs import KNOBS, Knob
 
 FOLDER: Final = Path(__file__).parent
 _ONCE: Final = "<!-- Generated from the code by `make docs`. -->\n\n"
+_PANEL: Final = ("panel", "what it tells", "unit", "query")
 _LATER: Final = {
     Reason.DRAINING,
     Reason.IP_RATE,
@@ -42,6 +45,7 @@ def pages() -> dict[str, str]:
         "roles.md": _roles(),
         "metrics.md": _metrics(),
         "operate/alerts/README.md": _alerts(),
+        "operate/dashboard.md": _dashboard(),
         "openapi.json": _json(api.document()),
         "asyncapi.json": _json(asyncapi.document()),
     }
@@ -171,6 +175,21 @@ def _alerts() -> str:
         "    python3 -m monitoring.receivers /path/to/receivers.yml >alertmanager.yml\n"
         "    amtool check-config alertmanager.yml\n\n" + _table(("alert", "severity", "part", "in a sentence"), rows)
     )
+
+
+def _dashboard() -> str:
+    head = (
+        f"{_ONCE}# The dashboard\n\nmonitoring/grafana/portcullis.json is a dashboard for Grafana 10 or later, and "
+        "monitoring/grafana/provisioning/ has Grafana load it. These are its panels, which monitoring/catalogue.py "
+        "describes once; `$window` is the time over which a rate is taken.\n"
+    )
+    parts = [f"\n## {group.title}\n\n" + _table(_PANEL, map(_panel, group.panels)) for group in GROUPS]
+    return head + "".join(parts)
+
+
+def _panel(panel: Panel) -> tuple[str, ...]:
+    queries = "<br>".join(f"`{query.text}`" for query in panel.queries)
+    return panel.title, panel.tells, panel.unit.replace("_", " "), queries
 
 
 def _untold(template: str) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from monitoring import alerts
+from monitoring.catalogue import PANELS
+from monitoring.panel import Panel
 from stack import edge_config, unix_http
 from stack.place import CLONE, Place
 from tests.monitoring import parts, series
 from tests.monitoring.watch import EXPORTERS, Prometheus
+from tests.patience import until
 
 OF_PROMETHEUS = {"up"}
 OF_MTAIL = {"mtail_prog_load_errors_total"}
-"""There only once a program does not compile, as the last test sees."""
+"""There only once a program does not compile, as a test below sees."""
 
 
 def test_every_part_answers(watched: Prometheus) -> None:
@@ -46,3 +53,17 @@ def test_a_program_that_does_not_compile_is_seen(tmp_path: Path) -> None:
     with parts.mtail(place, "", tmp_path / "programs"):
         said = unix_http.get(edge_config.mtail_socket(place), "/metrics")[1]
     assert 'mtail_prog_load_errors_total{prog="edge.mtail"} 1' in said
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=PANELS)
+def test_every_panel_has_data(watched: Prometheus, panel: Panel) -> None:
+    """After a little talk each of its queries returns a number."""
+    for query in panel.queries:
+        text = query.over("1m")
+        until(partial(numbers, watched, text), f"{text} returns a number")
+
+
+def numbers(watched: Prometheus, query: str) -> list[float]:
+    """The values that are numbers."""
+    found = [float(one["value"][1]) for one in watched.ask(query)]
+    return [value for value in found if not math.isnan(value)]
