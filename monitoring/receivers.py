@@ -29,7 +29,7 @@ def configured(receivers: str, committed: str) -> str:
     if "receivers" not in keys or not KEYS.issuperset(keys):
         raise ReceiversError(f"its top level is {', '.join(keys) or 'empty'}, and may be {', '.join(sorted(KEYS))}")
     for name in NAMES:
-        if not re.search(rf"\bname: *[\"']?{name}\b", receivers):
+        if not re.search(rf"\bname[\"']?: *[\"']?{name}\b", receivers):
             raise ReceiversError(f"it has no receiver with the name {name}")
     kept, _, _ = committed.partition("\nreceivers:")
     return f"{kept}\n{receivers.strip()}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.stack.running import free_port
 @contextlib.contextmanager
 def counter(place: Place, lines: str) -> Iterator[str]:
     """The stack's counter beside an app whose state this is: mtail over a log that gets these lines, and some facts."""
-    facts.state(place, "portcullis_backup_timestamp_seconds", 1_750_000_000)
+    facts.state(place, "portcullis_backup_timestamp_seconds", time.time())
     facts.state(place, "portcullis_certificate_expiry_timestamp_seconds", 4_000_000_000)
     answers = type("Here", (Answers,), {"place": place})
     with mtail(place, lines), ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:

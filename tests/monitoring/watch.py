@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from monitoring.alerts import FOLDER
 from tests.monitoring import programs
 from tests.stack.running import free_port
 
-EXPORTERS = ("node", "postgres", "valkey")
+EXPORTERS = {"node", "postgres", "valkey"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def configure(folder: Path, addresses: dict[str, str], own: str) -> Path:
     """monitoring/ as it is committed, in a folder, with these addresses; returns the path of the configuration."""
     shutil.copytree(FOLDER / "rules", folder / "rules")
     (folder / "targets").mkdir()
-    for name in EXPORTERS:
+    for name in addresses.keys() & EXPORTERS:
         (folder / "targets" / f"{name}.yml").write_text(json.dumps([{"targets": [addresses[name]]}]))
     text = (FOLDER / "prometheus.yml").read_text().replace("localhost:9090", own)
     for committed, name in (("counter:9100", "counter"), ("alertmanager:9093", "alertmanager")):
@@ -58,10 +59,13 @@ def configure(folder: Path, addresses: dict[str, str], own: str) -> Path:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, addresses: dict[str, str]) -> Iterator[Prometheus]:
-    """Scraping these parts every second."""
+def prometheus(folder: Path, addresses: dict[str, str], *, hasty: bool = False) -> Iterator[Prometheus]:
+    """Scraping these parts every second; a hasty one fires each alert a second after its condition holds."""
     address = f"127.0.0.1:{free_port()}"
     config = configure(folder, addresses, address)
+    if hasty:
+        for path in (folder / "rules").glob("*.yml"):
+            path.write_text(re.sub(r"\bfor: \w+", "for: 1s", path.read_text()))
     words = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
     words += [f"--web.listen-address={address}", "--log.level=warn"]
     with programs.running(words, f"http://{address}/-/ready", folder / "prometheus.log"):
