@@ -29,7 +29,8 @@ def folder(place: Place) -> Path:
 def state(place: Place, name: str, value: float) -> None:
     """Replace one fact, in one step. Raises KeyError for one that FACTS does not know."""
     text = f"# HELP {name} {FACTS[name]}\n# TYPE {name} gauge\n{name} {value:.0f}\n"
-    folder(place).mkdir(mode=0o755, exist_ok=True)
+    folder(place).mkdir(exist_ok=True)
+    folder(place).chmod(0o755)  # whatever the umask is
     draft = folder(place) / f"{name}.draft"
     draft.write_text(text)
     draft.chmod(0o644)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -26,12 +27,15 @@ def values(text: str) -> dict[str, float]:
 
 
 def test_the_newest_fact_is_exposed(tmp_path: Path) -> None:
-    """One stated twice counts once, whatever else is there."""
+    """One stated twice counts once, whatever else is there; the counter's user can read it whatever the umask was."""
     place = Place(CLONE, tmp_path)
+    former = os.umask(0o077)
     facts.state(place, BACKUP, 1_700_000_000.4)
+    os.umask(former)
     facts.state(place, EXPIRY, 1_800_000_000)
     facts.state(place, BACKUP, 1_750_000_000)
     assert values(facts.exposed(place)) == {BACKUP: 1_750_000_000, EXPIRY: 1_800_000_000}
+    assert facts.folder(place).stat().st_mode & 0o777 == 0o755
     assert [path.stat().st_mode & 0o777 for path in sorted(facts.folder(place).iterdir())] == [0o644, 0o644]
 
 
