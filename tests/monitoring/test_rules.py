@@ -17,6 +17,7 @@ from tests.monitoring.programs import run
 
 ALERTS = alerts()
 RULES = sorted((FOLDER / "rules").glob("*.yml"))
+RECORDS = [rule for rule in rules() if "record" in rule]
 CASES = sorted((FOLDER / "tests").glob("*.yml"))
 RECORDED_BY_REASON = ("chat_handshakes_rejected", "edge_rejected")
 
@@ -57,6 +58,23 @@ def expected(name: str) -> Iterator[set[str]]:
             for one in case["alert_rule_test"]:
                 if one["alertname"] == name:
                     yield {fired["exp_labels"]["severity"] for fired in one["exp_alerts"]}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_case_is_about_its_alert(path: Path) -> None:
+    """Silence is worth something only where there are series that the alert asks for."""
+    for case in yaml.safe_load(path.read_text())["tests"]:
+        given = {one["series"].partition("{")[0] for one in case["input_series"]}
+        for one in case["alert_rule_test"]:
+            asked = {name for alert in ALERTS if alert.name == one["alertname"] for name in raw(alert.expression)}
+            assert given & asked, case["name"]
+
+
+def raw(expression: str) -> set[str]:
+    """The metrics behind an expression, those behind recorded ones too."""
+    found = series.named(expression)
+    behind = [raw(rule["expr"]) for rule in RECORDS if rule["record"] in found]
+    return found.union(*behind)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: f"{alert.name}-{alert.severity}")
