@@ -307,12 +307,10 @@ MACHINE: Final = Group(
             Levels(0.2, 0.05),
         ),
         lines(
-            "network",
-            "Network",
-            "What leaves the machine.",
-            Query(
-                f'sum by (instance) (rate(node_network_transmit_bytes_total{{device!="lo"}}[{WINDOW}]))', "{instance}"
-            ),
+            "disk_writes",
+            "Disk writes",
+            "What is written to all disks; each batch of posts ends with an fsync.",
+            Query(f"sum by (instance) (rate(node_disk_written_bytes_total[{WINDOW}]))", "{instance}"),
             "bytes_per_second",
         ),
         lines("parts", "Parts", "1 while a part answers Prometheus.", Query("min by (job) (up)", "{job}"), "count"),

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+import yaml
+
 from stack import edge_config, facts
 from stack.counter import Answers
 from stack.place import CLONE, Place
@@ -16,6 +18,10 @@ from tests.contract.servers import Server as Valkey
 from tests.monitoring import programs
 from tests.postgres import Cluster
 from tests.stack.running import free_port
+
+ASKED = ("-redis.addr", "-redis.user", "-redis.password-file")
+NEWER = "-exclude-latency-histogram-metrics"
+"""Debian 12's exporter does not know it, nor those metrics."""
 
 
 @contextlib.contextmanager
@@ -48,7 +54,7 @@ def mtail(place: Place, lines: str, source: Path = CLONE / "nginx" / "mtail") ->
 @contextlib.contextmanager
 def node(folder: Path) -> Iterator[str]:
     """The machine's exporter."""
-    with _exporter(folder, "prometheus-node-exporter") as address:
+    with _exporter(folder, "node-exporter") as address:
         yield address
 
 
@@ -56,21 +62,24 @@ def node(folder: Path) -> Iterator[str]:
 def postgres(folder: Path, cluster: Cluster) -> Iterator[str]:
     """PostgreSQL's exporter."""
     source = f"user=postgres host={cluster.folder} port={cluster.port} dbname=postgres sslmode=disable"
-    with _exporter(folder, "prometheus-postgres-exporter", DATA_SOURCE_NAME=source) as address:
+    with _exporter(folder, "postgres-exporter", DATA_SOURCE_NAME=source) as address:
         yield address
 
 
 @contextlib.contextmanager
 def valkey(folder: Path, server: Valkey) -> Iterator[str]:
     """Valkey's exporter."""
-    with _exporter(folder, "prometheus-redis-exporter", REDIS_ADDR=f"unix://{server.socket}") as address:
+    with _exporter(folder, "valkey-exporter", REDIS_ADDR=f"unix://{server.socket}") as address:
         yield address
 
 
 @contextlib.contextmanager
 def _exporter(folder: Path, name: str, **environment: str) -> Iterator[str]:
+    """With the words that docker-compose.yml has for it, those about whom it asks apart."""
     address = f"127.0.0.1:{free_port()}"
-    words = [name, f"--web.listen-address={address}"]
+    given = yaml.safe_load((CLONE / "docker-compose.yml").read_text())["services"][name]["command"]
+    words = [word.replace("$$", "$") for word in given if not word.startswith((*ASKED, NEWER))]
+    words.append(f"--web.listen-address={address}")
     with programs.running(words, f"http://{address}/metrics", folder / f"{name}.log", **environment):
         yield address
 

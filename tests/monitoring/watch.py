@@ -18,7 +18,16 @@ from monitoring.alerts import FOLDER
 from tests.monitoring import programs
 from tests.stack.running import free_port
 
-EXPORTERS = {"node", "postgres", "valkey"}
+TARGETS = {
+    "counter:9100": "counter",
+    "alertmanager:9093": "alertmanager",
+    "localhost:9090": "prometheus",
+    "node-exporter:9100": "node",
+    "postgres-exporter:9187": "postgres",
+    "valkey-exporter:9121": "valkey",
+}
+"""Whose address stands where in the committed configuration."""
+EXPORTERS = ("node", "postgres", "valkey")
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,18 @@ class Prometheus:
 
 
 def configure(folder: Path, addresses: dict[str, str], own: str) -> Path:
-    """monitoring/ as it is committed, in a folder, with these addresses; returns the path of the configuration."""
+    """The committed configuration and rules, in a folder, with these addresses; returns the path of the former.
+
+    A job whose part has no address is left out.
+    """
     shutil.copytree(FOLDER / "rules", folder / "rules")
-    (folder / "targets").mkdir()
-    for name in addresses.keys() & EXPORTERS:
-        (folder / "targets" / f"{name}.yml").write_text(json.dumps([{"targets": [addresses[name]]}]))
-    text = (FOLDER / "prometheus.yml").read_text().replace("localhost:9090", own)
-    for committed, name in (("counter:9100", "counter"), ("alertmanager:9093", "alertmanager")):
+    text = (FOLDER / "prometheus.yml").read_text()
+    for committed, name in TARGETS.items():
         assert committed in text
-        text = text.replace(committed, addresses[name])
+        text = text.replace(committed, {**addresses, "prometheus": own}.get(name, ""))
     config = yaml.safe_load(text)
+    jobs = config["scrape_configs"]
+    config["scrape_configs"] = [job for job in jobs if job["static_configs"][0]["targets"] != [None]]
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     path = folder / "prometheus.yml"
     path.write_text(json.dumps(config))
