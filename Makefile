@@ -104,8 +104,10 @@ format: environment ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: environment ## write the reference pages anew from the code
+docs: environment ## write the reference pages and the dashboard anew from the code
 	$(BIN)/python -m docs.generate
+	@$(BIN)/python -m tests.tools grafana >/dev/null
+	var/tools/grafana/bin/python -m monitoring.dashboard monitoring/grafana/portcullis.json
 
 lock: environment ## choose the newest allowed versions anew, hash by hash
 	@for file in $(LOCKS); do \

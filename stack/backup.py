@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import compose, engine, snapshot
+from stack import compose, engine, facts, snapshot
 from stack.place import Place
 from stack.problem import Problem
 
@@ -41,6 +41,7 @@ def write(place: Place, asked: Path | None, recipient: str, say: Callable[[str],
         if recipient:
             _encrypt(place, draft, recipient)
         draft.replace(path)
+    facts.backed_up(place)
     return path
 
 

@@ -15,6 +15,7 @@ from stack import (
     edge_config,
     embedded_backup,
     exposition,
+    facts,
     health,
     knobs,
     lock,
@@ -122,9 +123,10 @@ class Embedded:
             raise Problem("There is no stack here yet. Start it: make up")
 
     def metrics(self) -> str:
-        """The app's families first, then the edge's."""
+        """The app's families first, then the edge's and what the host knows."""
         sources = {"app": health.private_socket(self.place), "mtail": edge_config.mtail_socket(self.place)}
-        return exposition.merge([self._exposition(name, path) for name, path in sources.items()])
+        asked = [self._exposition(name, path) for name, path in sources.items()]
+        return exposition.merge([*asked, facts.exposed(self.place)])
 
     def _exposition(self, name: str, path: Path) -> str:
         try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from stack import app_command, packages, snapshot
+from stack import app_command, facts, packages, snapshot
 from stack.place import Place
 from stack.problem import Problem
 
@@ -41,6 +41,7 @@ def write(place: Place, settings: Mapping[str, str], asked: Path | None, say: Ca
                 _age(draft, sealed, "--encrypt", f"--recipient={recipient}")
                 sealed.replace(draft)
         draft.replace(path)
+    facts.backed_up(place)
     return path
 
 

@@ -10,9 +10,10 @@ from tests.stack.through import Through
 
 
 def backup(stack: RunningStack, target: Path, **settings: str) -> Path:
-    """Write one, and say where."""
+    """Write one, and say where; Prometheus can know of it."""
     done = stack.make("backup", TO=str(target), check=True, **settings)
     assert "tried out" in done.stderr
+    assert (stack.state / "facts" / "portcullis_backup_timestamp_seconds.prom").exists()
     return Path(done.stdout.strip())
 
 
