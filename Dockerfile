@@ -131,7 +131,8 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/install.sh prometheus && \
     rm -rf /etc/prometheus /var/lib/prometheus/* && install -d -o 10005 -g 10005 -m 0750 /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers
-COPY monitoring/prometheus.yml monitoring/alerts.yml /etc/prometheus/
+COPY monitoring/prometheus.yml /etc/prometheus/
+COPY monitoring/rules /etc/prometheus/rules
 RUN promtool check config /etc/prometheus/prometheus.yml
 USER 10005:10005
 WORKDIR /var/lib/prometheus
@@ -146,12 +147,10 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/install.sh prometheus-alertmanager && \
     rm -rf /etc/prometheus /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers
-COPY monitoring/alertmanager.yml /etc/alertmanager/
-RUN amtool check-config /etc/alertmanager/alertmanager.yml
 USER 10006:10006
 WORKDIR /var/lib/alertmanager
 LABEL org.opencontainers.image.title="portcullis alertmanager"
-CMD ["prometheus-alertmanager", "--config.file=/etc/alertmanager/alertmanager.yml", \
+CMD ["prometheus-alertmanager", "--config.file=/run/secrets/alertmanager.yml", \
      "--storage.path=/var/lib/alertmanager", "--cluster.listen-address=", "--log.level=warn"]
 
 # One image for the three of them: each is one program, and they change together.

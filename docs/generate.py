@@ -170,8 +170,9 @@ def _alerts() -> str:
         f"{_ONCE}# Alerts\n\nA `page` cannot wait, a `ticket` can wait until morning. The part is where the cause "
         "would be: when that is down, Alertmanager says only so. Each alert links to what to do about it; the rules "
         "are in monitoring/rules/, the objectives behind ErrorBudgetBurn in monitoring/rules/slo.yml.\n\n"
-        "Nobody is told until you say whom. Copy monitoring/receivers.example.yml to a file that only you can read, "
-        "write your receivers `page` and `ticket` into it, and make Alertmanager's configuration of it:\n\n"
+        "Nobody is told until you say whom. Copy monitoring/receivers.example.yml to `receivers.yml` in the state "
+        "folder, readable by you alone, write your receivers `page` and `ticket` into it, and `make up`: it is tried, "
+        "and only Alertmanager's container can read what is made of it. For an Alertmanager of your own:\n\n"
         "    python3 -m monitoring.receivers /path/to/receivers.yml >alertmanager.yml\n"
         "    amtool check-config alertmanager.yml\n\n" + _table(("alert", "severity", "part", "in a sentence"), rows)
     )

@@ -76,6 +76,7 @@ class Contained:
         if "app" in found:
             compose.run(self.place, "stop", "--timeout", str(contained_settings.stop_seconds(self.settings)), "app")
         compose.run(self.place, "down", "--remove-orphans", *more)
+        compose.drop_networks(self.place)
         return bool(found)
 
     def status(self) -> bool:

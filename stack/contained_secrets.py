@@ -35,7 +35,7 @@ OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
 def content() -> dict[str, tuple[int, str]]:
     """Each secret file's owner and text. The same password is in two files where two users need it."""
     owner, app, valkey, watch, watch_valkey = (secrets.token_urlsafe(32) for _ in range(5))
-    accounts = USERS.format(app=_digest(valkey), watch=_digest(watch_valkey), commands=COMMANDS)
+    accounts = USERS.format(app=digest(valkey), watch=digest(watch_valkey), commands=COMMANDS)
     return {
         "app_database_password": (APP, app + "\n"),
         "app_valkey_password": (APP, valkey + "\n"),
@@ -49,7 +49,8 @@ def content() -> dict[str, tuple[int, str]]:
     }
 
 
-def _digest(password: str) -> str:
+def digest(password: str) -> str:
+    """What may stand where the text itself may not."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 

@@ -19,8 +19,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "counter": ("stack", "nginx"),
     "valkey": ("containers/valkey",),
     "postgres": ("containers/postgres",),
-    "prometheus": ("containers/answers.sh", "monitoring"),
-    "alertmanager": ("containers/answers.sh", "monitoring"),
+    "prometheus": ("containers/answers.sh", "monitoring/prometheus.yml", "monitoring/rules"),
+    "alertmanager": ("containers/answers.sh",),
     "exporters": ("containers/answers.sh",),
 }
 

@@ -68,7 +68,7 @@ def test_everything_is_watched(contained: ContainedStack) -> None:
     def up() -> set[str]:
         return {one["labels"]["job"] for one in asked("targets")["activeTargets"] if one["health"] == "up"}
 
-    jobs = {"app", "edge", "valkey", "postgres", "node", "prometheus", "alertmanager"}
+    jobs = {"app", "edge", "valkey", "postgres", "node", "stack", "prometheus", "alertmanager"}
     until(lambda: up() == jobs, "every target answers", 2 * SCRAPED)
     for query in ("redis_up == 1", "pg_up == 1", 'node_filesystem_avail_bytes{mountpoint="/"} > 0'):
         until(lambda query=query: asked(f"query?query={quote(query)}")["result"], query, 2 * SCRAPED)  # type: ignore[misc]
