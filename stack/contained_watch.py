@@ -55,5 +55,5 @@ def _try(place: Place, image: str, text: str) -> None:
     words = ["run", "--rm", "--interactive", "--network=none", "--read-only", "--cap-drop=ALL"]
     done = engine.attempt(*words, "--entrypoint=amtool", image, "check-config", "/dev/stdin", given=text)
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Problem(f"{receivers(place)} cannot be used: {said[-1] if said else 'amtool refuses it'}")
+        _, _, why = (done.stdout or done.stderr).partition("FAILED:")
+        raise Problem(f"{receivers(place)} cannot be used: {' '.join(why.split()) or done.stderr.strip()}")
