@@ -6,7 +6,8 @@ STACK = $(PYTHON) -m stack
 BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
-IN_TWO = -n 2 --no-loadscope-reorder
+# More than the two processors of a small machine: tests wait more than they compute.
+SPREAD = -n 3 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
@@ -84,14 +85,14 @@ test-host: machine environment ## what needs no containers
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest $(IN_TWO) --durations=25 --ignore=tests/containers tests
+	$(BIN)/coverage run -m pytest $(SPREAD) --durations=25 --ignore=tests/containers tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
 # After the others: a browser takes each network that an engine makes or removes for a change of its own.
 test-containers: machine environment ## images and containers, in a real engine
 	@YES=1 $(STACK) engine
-	TEST_SHAPE=containers $(BIN)/python -m pytest $(IN_TWO) --durations=15 tests/containers $(ANY_SHAPE)
+	TEST_SHAPE=containers $(BIN)/python -m pytest $(SPREAD) --durations=15 tests/containers $(ANY_SHAPE)
 	TEST_SHAPE=containers $(BIN)/python -m pytest -q tests/browser$(if $(THOROUGH),,/test_chat.py)
 
 test-all: export THOROUGH = 1
