@@ -14,3 +14,8 @@ def contained() -> Iterator[ContainedStack]:
     """Shared by all: leave it healthy."""
     with up() as stack:
         yield stack
+
+
+@pytest.fixture(autouse=True)
+def closed_afterwards(clients: None) -> None:
+    """Every test here may open clients."""
