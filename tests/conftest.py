@@ -24,6 +24,7 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+LONGEST = ("test_delivery.py", "test_store_properties.py")
 COSTLY = ("browser", "containers", "crowds")
 """Folders with a browser or containers of their own."""
 
@@ -43,6 +44,11 @@ def _valkey() -> list[str]:
         return valkey.server()
     except Problem:  # the tests that need it say so
         return []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that nothing has to wait for it alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc] # it has no types
