@@ -1,0 +1,111 @@
+"""Attackers with a connection: floods of posts, bytes and nonsense."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from loadtest.attack_sizes import BIG
+from loadtest.people import ChatUser
+from loadtest.tally import Window
+
+BAD_FRAMES: Final[tuple[tuple[str, str | bytes], ...]] = (
+    ("not_json", "{"),
+    ("not_object", "[]"),
+    ("unknown_type", '{"type":"dance"}'),
+    ("unknown_field", '{"type":"ping","x":1}'),
+    ("missing_field", "{}"),
+    ("wrong_type", '{"type":"ping","id":1}'),
+    ("duplicate_key", '{"type":"ping","type":"ping"}'),
+    ("too_deep", "[" * 5000),
+    ("binary", b"x"),
+)
+"""By the reason that the server counts each under."""
+
+
+class PostFlooder(ChatUser):
+    """One of several connections of one user, each of which posts; together they post twice what the user may."""
+
+    every = 2.0
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for number in range(2):
+            self.line.post(self.place, window, f"|{number}")
+        for _ in self.party.beats(self.every):
+            self.line.post(self.place, window)
+
+
+class RoomFlooder(ChatUser):
+    """One of many users in one room; none of them posts more than a user may, together they do."""
+
+    every = 1.05
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.place)
+        for _ in self.party.beats(self.every):
+            self.line.post(self.place, window)
+
+
+class RuthlessFlooder(ChatUser):
+    """Posts ten times what a user may, whatever the server says; comes back when it is thrown out."""
+
+    every = 0.12
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        for _ in self.party.beats(self.every):
+            if not self.line.over.is_set():
+                self.line.post(self.place)
+            elif self.party.ended.wait(2.5) or self.knock(self.party.fresh_address()) is None:
+                return
+
+
+class ByteFlooder(ChatUser):
+    """Few frames, but big ones."""
+
+    every = 0.45
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for number, _ in enumerate(self.party.beats(self.every)):
+            client_id = f"ping-{number}"
+            text = json.dumps({"type": "ping", "id": client_id})
+            self.line.send_text(text.ljust(BIG), client_id, "ping", window)
+
+
+class BadFramer(ChatUser):
+    """Frames that mean nothing, of every kind, until the connection is closed; then another one."""
+
+    every = 0.3
+
+    def act(self) -> None:
+        kinds = itertools.cycle(BAD_FRAMES)
+        for number in itertools.count():
+            if self.party.ended.wait(0.2):
+                return
+            self.spoil(self.party.tally.window(f"{self.account.name} {number}"), kinds)
+
+    def spoil(self, window: Window, kinds: Iterator[tuple[str, str | bytes]]) -> None:
+        """One connection's worth: it is not left half done, or the limit would not be reached."""
+        line = self.enter()
+        while not line.over.is_set():
+            reason, text = next(kinds)
+            line.send_bad(reason, text, window)
+            line.over.wait(self.every)
