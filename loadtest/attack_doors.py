@@ -105,7 +105,7 @@ class BadTokenSender(ChatUser):
 class Stuffer(ChatUser):
     """Tries passwords: as one address on ever other names, or from many addresses on one name."""
 
-    every = 0.6
+    every = 0.9
     one_name = False
 
     def act(self) -> None:

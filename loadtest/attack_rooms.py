@@ -23,7 +23,7 @@ class SlowReader(ChatUser):
 
     def arrive(self) -> None:
         self.stalls = self.number % READERS == READERS - 1
-        self.line = self.enter(receive_bytes=4096, read_ahead=1) if self.stalls else self.enter()
+        self.line = self.enter(narrow=self.stalls)
         self.place = self.room(self.line)
 
     def act(self) -> None:
@@ -38,9 +38,9 @@ class SlowReader(ChatUser):
     def stall(self) -> None:
         """Read nothing; afterwards see whether the server has closed."""
         self.counting.fact("stalled readers")
-        self.line.reading.clear()
+        self.line.stall()
         self.party.ended.wait()
-        self.line.reading.set()
+        self.line.read_on()
         if self.line.over.wait(PATIENCE):
             self.counting.fact("stalled readers closed by the server")
 

@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import sys
+import time
 from typing import Any
 
 import gevent
@@ -25,6 +26,7 @@ from loadtest.scenarios import BY_NAME
 from loadtest.target import Account, Target
 
 SPAWN_PER_SECOND = 50
+TURN = 0.02
 MODULES = (people, attack_doors, attack_rooms, attack_talk)
 
 
@@ -51,6 +53,7 @@ class Crew:
         """Until everybody has left."""
         runner = self._environment.create_local_runner()
         runner.start(self.count, spawn_rate=SPAWN_PER_SECOND)
+        gevent.spawn(self._feel)
         while word := read():
             if word == "begin":
                 self.party.begun.set()
@@ -59,6 +62,14 @@ class Crew:
             elif word == "report":
                 say(said="report", tally=self.party.tally.dump())
         runner.quit()
+
+    def _feel(self) -> None:
+        """How late this process gets its turns: what its users wait for and the server cannot help."""
+        while True:
+            due = time.monotonic() + TURN
+            gevent.sleep(TURN)
+            now = time.monotonic()
+            self.party.tally.delay("turn", now, max(0.0, now - due))
 
     def _moved(self) -> None:
         if not self._ready and self.party.arrived + self.party.left >= self.count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -25,6 +26,8 @@ from loadtest.tally import Window
 PATIENCE: Final = 10.0
 """Seconds that an answer may take before it counts as missing."""
 CHAT: Final = ("chat.v1",)
+READ_AHEAD: Final = 64
+WIDE_BYTES: Final = 1 << 20
 OURS: Final = f"load-{os.getpid()} "
 """What our own messages begin with: only their times are by this process's clock."""
 _CUT_OFF: Final = 1006
@@ -59,16 +62,13 @@ def dial(
     query: str = "",
     subprotocols: Sequence[str] = CHAT,
     headers: Mapping[str, str] | None = None,
-    receive_bytes: int = 0,
-    read_ahead: int = 64,
+    narrow: bool = False,
 ) -> Line | Refusal | None:
     """One handshake, counted; None when there was no answer at all, which is trouble."""
     sent = time.monotonic()
     fields = {**({} if token is None else {"Authorization": f"Bearer {token}"}), **(headers or {})}
     try:
-        plain = party.target.reach(address)
-        if receive_bytes:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        plain = party.target.reach(address, narrow=narrow)
         opened = connect(
             party.target.socket_url + query,
             sock=plain,
@@ -80,7 +80,7 @@ def dial(
             open_timeout=PATIENCE,
             close_timeout=PATIENCE,
             ping_interval=None,
-            max_queue=read_ahead,
+            max_queue=1 if narrow else READ_AHEAD,
             legacy=True,
         )
     except InvalidStatus as refused:
@@ -172,6 +172,16 @@ class Line:
         self._cut = True
         self.opened.socket.close()
         self.over.wait(PATIENCE)
+
+    def stall(self) -> None:
+        """Read nothing from now on."""
+        self.reading.clear()
+
+    def read_on(self) -> None:
+        """Read again, and quickly."""
+        with contextlib.suppress(OSError):
+            self.opened.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WIDE_BYTES)
+        self.reading.set()
 
     def _read(self) -> None:
         try:

@@ -20,7 +20,8 @@ from app.tokens import Tokens
 async def mint(prefix: str, count: int, seconds: float) -> list[tuple[str, str]]:
     """Names and tokens of new accounts, none of which has a password."""
     settings = load()
-    tokens = Tokens(settings, open_keys(settings))
+    # They have to outlive the run, whatever lifetime the stack gives to others.
+    tokens = Tokens(settings.model_copy(update={"access_token_seconds": seconds}), open_keys(settings))
     store = Store(settings.database, settings.store_timeout_seconds, password_file=settings.database_password_file)
     await store.open()
     made: list[tuple[str, str]] = []

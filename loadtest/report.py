@@ -104,10 +104,11 @@ def as_html(results: Sequence[Result]) -> str:
         f"<td>{html.escape(one.scenario.proves)}</td></tr>"
         for one in results
     )
+    style = STYLE.read_text()
     body = f"<h1>Load report: {head}</h1><table>{rows}</table>{''.join(map(_section, results))}"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Load report</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE.read_text()}</style><body>{body}</body></html>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{style}</style><body>{body}</body></html>\n'
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 PER_BLOCK: Final = 250
+NARROW_BYTES: Final = 4096
+NARROW_SEGMENT: Final = 1220
 CONNECTING: Final = 10.0
 """Seconds until a connection that does not come about counts as trouble."""
 
@@ -61,12 +63,26 @@ class Target:
         """What every client of a process shares."""
         return ssl.create_default_context(cafile=self.ca or None)
 
-    def reach(self, address: str) -> socket.socket:
-        """A TCP connection from this client address; empty: from whatever the machine gives. Raises OSError."""
+    def reach(self, address: str, *, narrow: bool = False) -> socket.socket:
+        """A TCP connection from this client address; empty: from whatever the machine gives. Raises OSError.
+
+        `narrow`: it takes in little at a time, and makes the kernels between keep as little as a real network does.
+        """
         if not self.local or not address:
             return socket.create_connection((self.host, self.port), CONNECTING)
-        there = "::1" if ":" in address else "127.0.0.1"
-        return socket.create_connection((there, self.port), CONNECTING, (address, 0))
+        six = ":" in address
+        opened = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
+        opened.settimeout(CONNECTING)
+        if narrow:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, NARROW_SEGMENT)
+        try:
+            opened.bind((address, 0))
+            opened.connect(("::1" if six else "127.0.0.1", self.port))
+        except OSError:
+            opened.close()
+            raise
+        return opened
 
     def dump(self) -> dict[str, Any]:
         """As JSON can carry it."""
