@@ -31,6 +31,8 @@ class ChatUser(User):
         try:
             self.arrive()
         except StopUser:
+            if self.number == 0:
+                self.party.room.set("")  # nobody else may wait for the room that is not coming
             self.party.leave()
             raise
         self.party.arrive()
