@@ -9,7 +9,7 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-containers test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-containers test-all load prove bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,13 @@ test-containers: machine environment ## images, containers and what happens to t
 
 test-all: export THOROUGH = 1
 test-all: test test-containers ## both, with more kills and more examples
+
+LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
+load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…
+	$(LOAD) $${SCENARIO:-suite} $${USERS:+--users "$$USERS"} $${TIME:+--time "$$TIME"} $${HOST:+--host "$$HOST"} $$MORE
+
+prove: ## every scenario five times, the report in var/load; SCENARIO=… for one of them
+	$(LOAD) $${SCENARIO:-prove} --repeat 5 $$MORE
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

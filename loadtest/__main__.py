@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--users", type=int, help="attackers; the scenario's own number by default")
     made.add_argument("--honest", type=int, help="honest users beside them")
     made.add_argument("--time", type=float, help="seconds of the attack")
+    made.add_argument("--calm", type=float, default=5.0, help="seconds before the attack")
     made.add_argument("--repeat", type=int, help="runs of each scenario; 5 for prove, else 1")
     made.add_argument("--host", help="https://HOST:PORT; the stack of this clone by default")
     made.add_argument("--ca", default="", help="file with the authority of that host's certificate")
@@ -66,6 +67,7 @@ def adjusted(scenario: Scenario, words: argparse.Namespace) -> Scenario:
         accounts=max(1, round(attackers / shared)) if shared else 0,
         honest=words.honest or (words.users if words.users and not scenario.attack else scenario.honest),
         seconds=words.time or scenario.seconds,
+        calm=words.calm,
     )
 
 

@@ -40,9 +40,11 @@ class LocalHandshakeFlooder(HandshakeFlooder):
 class UserHoarder(ChatUser):
     """Opens and keeps more connections of one user than there may be, each from another address."""
 
+    every = 0.4
+
     def act(self) -> None:
         window = self.party.tally.window(self.account.name)
-        for _ in self.party.beats(1.0):
+        for _ in self.party.beats(self.every):
             sent = time.monotonic()
             answer = self.knock(self.party.fresh_address())
             if answer is not None:

@@ -24,7 +24,6 @@ from loadtest.target import Target, block
 from loadtest.verdict import Observation
 from stack.problem import Problem
 
-CALM_SECONDS = 5.0
 ARRIVAL_SECONDS = 60.0
 LEAVING_SECONDS = 45.0
 SETTLING_SECONDS = 8.0
@@ -159,7 +158,7 @@ def _observe(
 def _calm(scenario: Scenario, watch: Watch, honest: Process, say: Say) -> tuple[float, float]:
     say("calm")
     honest.tell("begin")
-    return watch.through(CALM_SECONDS if scenario.attack else scenario.seconds)
+    return watch.through(scenario.calm if scenario.attack else scenario.seconds)
 
 
 def _attack(scenario: Scenario, watch: Watch, attackers: Iterable[Process], say: Say) -> tuple[float, float]:

@@ -67,6 +67,8 @@ class Scenario:
     attackers: int = 0
     honest: int = 12
     seconds: float = 15.0
+    calm: float = 5.0
+    """Seconds before the attack, which the honest users' latency is measured against."""
     accounts: int = 0
     """Accounts of the attackers, handed round when there are fewer of them than attackers."""
     addresses: int = 0
