@@ -90,6 +90,59 @@ class ByteFlooder(ChatUser):
             self.line.send_text(text.ljust(BIG), client_id, "ping", window)
 
 
+class FrameFlooder(ChatUser):
+    """More frames on a connection than one may send, of the cheapest kind."""
+
+    every = 0.09
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for _ in range(20):
+            self.line.say("ping", window)
+        for _ in self.party.beats(self.every, 0.02):
+            self.line.say("ping", window)
+
+
+class ReadFlooder(ChatUser):
+    """One of several connections of one user that ask for lists: all at once, and then a little more than they may."""
+
+    hurry = 0.11
+    every = 0.45
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for _ in range(18):
+            self.line.say("rooms", window)
+        while not window.refused and not self.party.ended.wait(self.hurry):
+            self.line.say("rooms", window)
+        for _ in self.party.beats(self.every):
+            self.line.say("rooms", window)
+
+
+class ChangeFlooder(ChatUser):
+    """Renames a room of its own, again and again."""
+
+    hurry = 0.11
+    every = 0.36
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        room = self.line.say("create", window, title="Flood", public=False).get().get("room", "")
+        for number in itertools.count():
+            if self.party.ended.wait(self.every if window.refused else self.hurry):
+                return
+            self.line.say("rename", window, room=room, title=f"Flood {number}")
+
+
 class BadFramer(ChatUser):
     """Frames that mean nothing, of every kind, until the connection is closed; then another one."""
 

@@ -17,6 +17,8 @@ DEFAULTS: Mapping[str, float] = {
     "frames_per_connection_burst": 20.0,
     "posts_per_room_per_second": 50.0,
     "posts_per_room_burst": 50.0,
+    "changes_per_user_per_second": 2.0,
+    "changes_per_user_burst": 20.0,
     "reads_per_user_per_second": 10.0,
     "reads_per_user_burst": 150.0,
     "bytes_per_user_per_second": 16384.0,
@@ -24,7 +26,6 @@ DEFAULTS: Mapping[str, float] = {
     "malformed_per_minute": 10.0,
     "sign_ins_per_account_and_address_per_minute": 5.0,
     "sign_ins_per_address_per_minute": 20.0,
-    "outbox_bytes": 262144.0,
 }
 PREFIX = "PORTCULLIS_"
 _CLOCKS = 1e-4

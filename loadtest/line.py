@@ -235,7 +235,7 @@ class Line:
         asked.answer.set(frame)
 
     def _error(self, frame: dict[str, Any]) -> None:
-        asked, now = self._asked.pop(frame.get("id", ""), None), time.monotonic()
+        asked, now = self._asked.pop(frame.get("id") or self._oldest(frame), None), time.monotonic()
         if limit := frame.get("limit"):
             self.counting.throttled(
                 limit, now - asked.sent if asked else 0.0, post=bool(asked and asked.kind == "post")
@@ -249,6 +249,11 @@ class Line:
             asked.window.note(asked.sent, now, accepted=False)
         if asked:
             asked.answer.set(frame)
+
+    def _oldest(self, frame: dict[str, Any]) -> str:
+        """A frame that was not even read has no id in its error; answers to pings come in order."""
+        unread = frame.get("limit") == "frames_per_connection"
+        return next((key for key, asked in self._asked.items() if asked.kind == "ping"), "") if unread else ""
 
     def _invalid(self, code: str, *, accepted: bool) -> None:
         """The oldest bad frame was put up with, or it was the last one."""

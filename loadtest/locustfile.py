@@ -25,7 +25,16 @@ from loadtest.attack_doors import (
     UserHoarder,
 )
 from loadtest.attack_rooms import Churner, Crowd, Herd, SlowReader
-from loadtest.attack_talk import BadFramer, ByteFlooder, PostFlooder, RoomFlooder, RuthlessFlooder
+from loadtest.attack_talk import (
+    BadFramer,
+    ByteFlooder,
+    ChangeFlooder,
+    FrameFlooder,
+    PostFlooder,
+    ReadFlooder,
+    RoomFlooder,
+    RuthlessFlooder,
+)
 from loadtest.party import Party
 from loadtest.people import ChatUser, HonestUser
 from loadtest.scenarios import ALL
@@ -36,15 +45,18 @@ __all__ = [
     "BadFramer",
     "BadTokenSender",
     "ByteFlooder",
+    "ChangeFlooder",
     "Churner",
     "Crowd",
     "Dribbler",
+    "FrameFlooder",
     "HandshakeFlooder",
     "Herd",
     "HonestUser",
     "LocalHandshakeFlooder",
     "NameStuffer",
     "PostFlooder",
+    "ReadFlooder",
     "RoomFlooder",
     "RuthlessFlooder",
     "SlowReader",
