@@ -25,6 +25,9 @@ BAD_FRAMES: Final[tuple[tuple[str, str | bytes], ...]] = (
 """By the reason that the server counts each under."""
 
 
+MOST_BAD_FRAMES: Final = 60
+
+
 class PostFlooder(ChatUser):
     """One of several connections of one user, each of which posts; together they post twice what the user may."""
 
@@ -156,9 +159,10 @@ class BadFramer(ChatUser):
             self.spoil(self.party.tally.window(f"{self.account.name} {number}"), kinds)
 
     def spoil(self, window: Window, kinds: Iterator[tuple[str, str | bytes]]) -> None:
-        """One connection's worth: it is not left half done, or the limit would not be reached."""
+        """One connection's worth: not left half done, or the limit would not be reached, and not kept for ever."""
         line = self.enter()
-        while not line.over.is_set():
-            reason, text = next(kinds)
+        for reason, text in itertools.islice(kinds, MOST_BAD_FRAMES):
+            if line.over.is_set():
+                return
             line.send_bad(reason, text, window)
             line.over.wait(self.every)

@@ -74,10 +74,11 @@ def _grid(top: float, right: float, unit: str) -> list[str]:
         y = _y(value, top)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="axis" x="{LEFT - 4}" y="{y + 4:.1f}" text-anchor="end">{value:g} {unit}</text>')
-    for step in range(5):
-        value = right * step / 4
-        x = _x(value, right)
-        parts.append(f'<text class="axis" x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{value:.0f} s</text>')
+    step_seconds = nice(right / 8)
+    for step in range(int(right / step_seconds) + 1):
+        value = step * step_seconds
+        x = min(_x(value, right), WIDTH - 16)
+        parts.append(f'<text class="axis" x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{value:g} s</text>')
     return parts
 
 

@@ -163,6 +163,17 @@ def test_latency_that_the_clients_themselves_explain_is_not_judged() -> None:
     assert failed(run) == ["honest users: p99 delivery"]
 
 
+def test_latency_on_a_restless_machine_is_not_judged() -> None:
+    """Where most runs were restless before anybody attacked there is nothing to compare with; one of three may be."""
+    friends = honest(0.004, 0.09)
+    friends.delays["delivery"] = [(at, 0.03 if at < 90.5 else took) for at, took in friends.delays["delivery"]]
+    restless, bad, good = (observation(one, attack(RIGHT)) for one in (friends, honest(0.004, 0.09), honest()))
+    name = "honest users: p99 delivery"
+    assert [one.name for one in verdict(restless).assertions if one.holds is None] == [name]
+    assert [one.name for one in judge(POSTS, LIMITS, [restless, bad, bad]).failed] == [name]
+    assert all(one.holds for one in judge(POSTS, LIMITS, [restless, good, good]).assertions)
+
+
 def test_too_few_deliveries_are_red() -> None:
     """A 99th percentile of a handful is none."""
     friends = honest()
