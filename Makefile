@@ -91,10 +91,10 @@ test-all: test test-containers ## both, with more kills and more examples
 
 LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
 load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…
-	$(LOAD) $${SCENARIO:-suite} $${USERS:+--users "$$USERS"} $${TIME:+--time "$$TIME"} $${HOST:+--host "$$HOST"} $$MORE
+	$(LOAD) $${SCENARIO:-suite} $${USERS:+--users "$$USERS"} $${TIME:+--time "$$TIME"} $${HOST:+--host "$$HOST"} $${MORE:-}
 
 prove: ## every scenario five times, the report in var/load; SCENARIO=… for one of them
-	$(LOAD) $${SCENARIO:-prove} --repeat 5 $$MORE
+	$(LOAD) $${SCENARIO:-prove} --repeat 5 $${MORE:-}
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

@@ -258,12 +258,14 @@ def expected(one: Expectation, run: Observation) -> Assertion:
 
 
 def afterwards(scrapes: Sequence[Scrape]) -> Iterator[Assertion]:
-    """Connections and outboxes are where they were, and no process began anew unseen."""
+    """Connections and outboxes are where they were, and the counters are those of the same processes."""
     first, last = (scrapes[0], scrapes[-1]) if scrapes else (Scrape(0.0), Scrape(0.0))
     for gauge in ("chat_connections", "chat_outbox_bytes"):
         before, after = first.value(gauge), last.value(gauge)
         known = gauge in last.samples
         yield Assertion(f"{gauge} afterwards", known and after <= before, f"≤ {before:g} as before", f"{after:g}")
+    restarts = counters.resets(scrapes)
+    yield Assertion("no process began anew", restarts == 0, "0 counters fell", f"{restarts} times")
 
 
 def memory_bounded(run: Observation, allowed_mib: float) -> Assertion:

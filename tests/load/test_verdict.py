@@ -20,6 +20,7 @@ POSTS = Scenario(
     promise=RateOf("posts_per_user", lambda limits: Rate(limits["rate"], limits["burst"])),
 )
 LIMITS = {"rate": 1.0, "burst": 5.0}
+GAUGES = {"chat_connections": 3.0, "chat_outbox_bytes": 0.0}
 RIGHT = {"alice": window(15, 9, 10.5), "bob": window(15, 3, 10.5)}
 
 
@@ -184,8 +185,17 @@ def test_too_few_deliveries_are_red() -> None:
 @pytest.mark.parametrize("gauge", ["chat_connections", "chat_outbox_bytes"])
 def test_what_is_left_behind_is_red(gauge: str) -> None:
     """One connection or one byte more than before."""
-    before = {"chat_connections": 3.0, "chat_outbox_bytes": 0.0}[gauge]
-    assert failed(observation(honest(), attack(RIGHT), **{gauge: before + 1.0})) == [f"{gauge} afterwards"]
+    assert failed(observation(honest(), attack(RIGHT), **{gauge: GAUGES[gauge] + 1.0})) == [f"{gauge} afterwards"]
+
+
+def test_a_server_that_began_anew_is_red() -> None:
+    """Its counters fell: what they counted meanwhile is added up, but nothing under load may end a process."""
+    run = observation(honest(), attack(RIGHT))
+    halfway = replace(
+        run.scrapes[-1], samples={name: value - 1000.0 for name, value in run.scrapes[-1].samples.items()}
+    )
+    fallen = replace(run, scrapes=[run.scrapes[0], replace(halfway, samples=halfway.samples | GAUGES)])
+    assert failed(fallen) == ["no process began anew"]
 
 
 def test_a_gauge_that_is_gone_is_red() -> None:
