@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from loadtest import accounts, director, limits, local, report, server
+from loadtest import accounts, director, local, report, server
 from loadtest.accounts import Purse
 from loadtest.report import Result
 from loadtest.scenario import Scenario
@@ -49,7 +49,7 @@ def chosen(words: argparse.Namespace) -> list[Scenario]:
     found: list[Scenario] = []
     for name in words.names:
         if name in SUITES:
-            found += [one for one in ALL if one.short or name == "prove"]
+            found += [one for one in ALL if one.usual and (one.short or name == "prove")]
         elif name in BY_NAME:
             found.append(BY_NAME[name])
         else:
@@ -76,13 +76,17 @@ def reached(words: argparse.Namespace, count: int) -> tuple[Target, Server, Purs
     if not words.host:
         stack = local.stack()
         target = Target(stack.place.origin, str(local.authority(stack)))
-        return target, server.local(stack), Purse(accounts.make(stack, count))
+        return target, server.local(stack, words.limit), Purse(accounts.make(stack, count))
     if not words.metrics or not words.accounts:
         raise Problem("A host needs --metrics URL and --accounts FILE, for nothing of it can be asked from here.")
-    return Target(words.host, words.ca), server.remote(words.metrics, words.ca), Purse(accounts.read(words.accounts))
+    return (
+        Target(words.host, words.ca),
+        server.remote(words.metrics, words.ca, words.limit),
+        Purse(accounts.read(words.accounts)),
+    )
 
 
-def tried(scenario: Scenario, promised: limits.Limits, where: tuple[Target, Server, Purse], repeat: int) -> Result:
+def tried(scenario: Scenario, where: tuple[Target, Server, Purse], repeat: int) -> Result:
     """Run it as often as asked, and judge."""
     runs: list[Observation] = []
     for number in range(repeat):
@@ -96,7 +100,7 @@ def tried(scenario: Scenario, promised: limits.Limits, where: tuple[Target, Serv
             runs.append(director.run(scenario, *where, say))
         except Problem as problem:
             return Result(scenario, Verdict(scenario.name, ()), runs, str(problem))
-    return Result(scenario, judge(scenario, promised, runs), runs)
+    return Result(scenario, judge(scenario, where[1].promised, runs), runs)
 
 
 def run(words: argparse.Namespace) -> int:
@@ -105,10 +109,9 @@ def run(words: argparse.Namespace) -> int:
     repeat = words.repeat or max([1, *(SUITES.get(name, 1) for name in words.names)])
     began = time.monotonic()
     where = reached(words, director.needed(scenarios, repeat))
-    promised = limits.chosen(where[1].settings, words.limit)
     results = []
     for scenario in scenarios:
-        results.append(tried(scenario, promised, where, repeat))
+        results.append(tried(scenario, where, repeat))
         print(report.summary(results[-1]), flush=True)
     page = report.write(words.report or Path("var/load"), results)
     green = sum(one.green for one in results)

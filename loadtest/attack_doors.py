@@ -71,6 +71,23 @@ class AddressHoarder(ChatUser):
                 self.party.ended.wait(max(0.5, answer.retry_after) + 0.1 * self.number)
 
 
+class NodeFiller(ChatUser):
+    """One of many who come from everywhere and all want to stay."""
+
+    every = 0.5
+
+    def act(self) -> None:
+        window = self.party.tally.window("node")
+        for _ in self.party.beats(self.every):
+            sent = time.monotonic()
+            answer = self.knock(self.party.fresh_address())
+            if answer is not None:
+                window.note(sent, time.monotonic(), accepted=isinstance(answer, Line))
+            if isinstance(answer, Line):
+                window.hold(+1)
+                self.party.ended.wait()
+
+
 def _unsigned(token: str) -> str:
     """The token with `alg: none` and no signature."""
     head = base64.urlsafe_b64encode(b'{"alg":"none","typ":"at+jwt"}').rstrip(b"=").decode()

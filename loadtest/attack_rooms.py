@@ -69,6 +69,44 @@ class Herd(ChatUser):
             self.party.ended.wait(self.every - (time.monotonic() - lost))
 
 
+class RoomFiller(ChatUser):
+    """One of many who all want to be in the same room."""
+
+    every = 0.5
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        if self.number == 0:
+            self.party.room.set(self.line.ask("create", title="Full", public=True).get("room", ""))
+        self.place: str = self.party.room.get()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.place)
+        for _ in self.party.beats(self.every):
+            if self.line.ask("join", window, room=self.place).get("type") == "joined":
+                window.hold(+1)
+                self.party.ended.wait()
+
+
+class RoomHoarder(ChatUser):
+    """Makes rooms, which one is in from then on."""
+
+    every = 0.4
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for number, _ in enumerate(self.party.beats(self.every)):
+            answer = self.line.ask("create", title=f"Hoard {number}")
+            made = answer.get("type") == "ack"
+            if made or answer.get("limit") == "rooms_per_user":
+                now = time.monotonic()
+                window.note(now, now, accepted=made)
+                window.hold(made)
+
+
 class Churner(ChatUser):
     """Joins and leaves a room for as long as it may."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from loadtest.attack_sizes import BIG
+from loadtest.line import PATIENCE
 from loadtest.people import ChatUser
 from loadtest.tally import Window
 
@@ -26,6 +28,7 @@ BAD_FRAMES: Final[tuple[tuple[str, str | bytes], ...]] = (
 
 
 MOST_BAD_FRAMES: Final = 60
+TOO_BIG: Final = 1009
 
 
 class PostFlooder(ChatUser):
@@ -144,6 +147,30 @@ class ChangeFlooder(ChatUser):
             if self.party.ended.wait(self.every if window.refused else self.hurry):
                 return
             self.line.say("rename", window, room=room, title=f"Flood {number}")
+
+
+class Sizer(ChatUser):
+    """The largest message and frame that there may be, and one of each that is larger by one."""
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        characters, size = (int(self.party.limits[name]) for name in ("message_characters", "frame_bytes"))
+        self.tried(self.line.ask("post", room=self.place, message="a" * characters).get("type") == "ack")
+        self.line.bad.append(("too_long", time.monotonic(), Window()))
+        answer = self.line.ask("post", room=self.place, message="a" * (characters + 1))
+        self.tried(answer.get("code") == "too_long")
+        ping = json.dumps({"type": "ping", "id": "size"})
+        self.tried(bool(self.line.send_text(ping.ljust(size), "size", "ping").wait(PATIENCE)))
+        self.line.send_raw(ping.ljust(size + 1))
+        self.tried(self.line.over.wait(PATIENCE) and self.line.code == TOO_BIG)
+
+    def tried(self, kept: bool) -> None:
+        """One size."""
+        self.counting.fact("sizes tried")
+        self.counting.fact("sizes kept", int(kept))
 
 
 class BadFramer(ChatUser):

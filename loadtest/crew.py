@@ -43,6 +43,7 @@ class Crew:
         self.count: int = spec["count"]
         self.party = Party(Target(**spec["target"]), BY_NAME[spec["scenario"]], accounts, spec["first_address"])
         self.party.shares = spec["shares"]
+        self.party.limits = spec["limits"]
         self.party.moved = self._moved
         self.users = user_class(spec["users"])
         self.users.party = self.party

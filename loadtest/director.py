@@ -131,10 +131,10 @@ def run(scenario: Scenario, target: Target, server: Server, purse: Purse, say: S
 def _observe(
     scenario: Scenario, target: Target, watch: Watch, purse: Purse, crews: list[Process], say: Say
 ) -> Observation:
-    honest = Process("honest users", _spec(scenario, target, purse, honest=True))
+    honest = Process("honest users", _spec(scenario, target, watch, purse, honest=True))
     crews.append(honest)
     if scenario.attack:
-        crews.append(Process("attackers", _spec(scenario, target, purse, honest=False)))
+        crews.append(Process("attackers", _spec(scenario, target, watch, purse, honest=False)))
     say("arriving")
     for crew in crews:
         crew.hear("ready", ARRIVAL_SECONDS)
@@ -188,7 +188,7 @@ def _settle(scenario: Scenario, tallies: list[Tally], watch: Watch) -> None:
         time.sleep(0.2)
 
 
-def _spec(scenario: Scenario, target: Target, purse: Purse, *, honest: bool) -> dict[str, Any]:
+def _spec(scenario: Scenario, target: Target, watch: Watch, purse: Purse, *, honest: bool) -> dict[str, Any]:
     accounts = purse.take(scenario.honest if honest else scenario.accounts)
     cores = sorted(os.sched_getaffinity(0))
     return {
@@ -199,6 +199,7 @@ def _spec(scenario: Scenario, target: Target, purse: Purse, *, honest: bool) -> 
         "accounts": [(one.name, one.token) for one in accounts],
         "first_address": block(),
         "target": target.dump(),
+        "limits": dict(watch.server.promised),
         # Attackers keep to one core, so that they cannot slow down the honest users' own process.
         "core": None if honest or len(cores) < 2 else cores[-1],
     }

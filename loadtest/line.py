@@ -146,9 +146,9 @@ class Line:
         if not self.send_raw(text):
             self.bad.pop()
 
-    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def ask(self, kind: str, window: Window | None = None, **fields: Any) -> dict[str, Any]:
         """Send a verb and wait for its answer; an empty one when none comes, which is trouble."""
-        answer: dict[str, Any] | None = self.say(kind, **fields).wait(PATIENCE)
+        answer: dict[str, Any] | None = self.say(kind, window, **fields).wait(PATIENCE)
         if answer is None:
             self.counting.trouble(f"{kind} without an answer")
         return answer or {}

@@ -21,10 +21,11 @@ from loadtest.attack_doors import (
     HandshakeFlooder,
     LocalHandshakeFlooder,
     NameStuffer,
+    NodeFiller,
     Stuffer,
     UserHoarder,
 )
-from loadtest.attack_rooms import Churner, Crowd, Herd, SlowReader
+from loadtest.attack_rooms import Churner, Crowd, Herd, RoomFiller, RoomHoarder, SlowReader
 from loadtest.attack_talk import (
     BadFramer,
     ByteFlooder,
@@ -34,6 +35,7 @@ from loadtest.attack_talk import (
     ReadFlooder,
     RoomFlooder,
     RuthlessFlooder,
+    Sizer,
 )
 from loadtest.party import Party
 from loadtest.people import ChatUser, HonestUser
@@ -55,10 +57,14 @@ __all__ = [
     "HonestUser",
     "LocalHandshakeFlooder",
     "NameStuffer",
+    "NodeFiller",
     "PostFlooder",
     "ReadFlooder",
+    "RoomFiller",
     "RoomFlooder",
+    "RoomHoarder",
     "RuthlessFlooder",
+    "Sizer",
     "SlowReader",
     "Stuffer",
     "UserHoarder",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import gevent
 from gevent.event import AsyncResult, Event
 
+from loadtest.limits import DEFAULTS, Limits
 from loadtest.scenario import Scenario
 from loadtest.tally import Tally
 from loadtest.target import Account, Target, addresses
@@ -29,6 +30,8 @@ class Party:
         """Called when somebody arrives or leaves."""
         self.shares = scenario.addresses
         """Addresses that all come from together; 0: each from one of its own."""
+        self.limits: Limits = DEFAULTS
+        """What the server promises."""
         self._accounts = accounts
         self._numbers = itertools.count()
         self._addresses = addresses(first_address) if target.local else itertools.repeat("")

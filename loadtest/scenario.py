@@ -22,6 +22,8 @@ class CapOf:
 
     limit: str
     most: Callable[[Limits], float]
+    honest_too: bool = False
+    """Whether honest users hold a part of it."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,5 @@ class Scenario:
     """How much more memory the app may take during the attack than before it."""
     short: bool = True
     """Whether the short suite runs it."""
+    usual: bool = True
+    """Whether it makes sense at the default limits; if not, neither suite runs it."""

@@ -24,8 +24,8 @@ def _per_minute(name: str) -> RateOf:
     return RateOf(name, rate)
 
 
-def _cap(name: str) -> CapOf:
-    return CapOf(name, lambda limits: limits[name])
+def _cap(name: str, *, honest_too: bool = False) -> CapOf:
+    return CapOf(name, lambda limits: limits[name], honest_too)
 
 
 def _refused(reason: str) -> Happens:
@@ -100,6 +100,47 @@ ALL = (
         seconds=32.0,
         promise=_cap("connections_per_address"),
         expectations=(_refused("ip_connections"),),
+        short=False,
+    ),
+    Scenario(
+        "full-node",
+        "the node holds as many connections as it may, honest users' among them",
+        attack="NodeFiller",
+        attackers=30,
+        accounts=30,
+        promise=_cap("connections_per_node", honest_too=True),
+        expectations=(_refused("node_full"),),
+        usual=False,
+    ),
+    Scenario(
+        "full-room",
+        "a room holds as many live members as it may",
+        attack="RoomFiller",
+        attackers=30,
+        accounts=30,
+        promise=_cap("connections_per_room"),
+        expectations=(_throttled("members_per_room"),),
+        usual=False,
+    ),
+    Scenario(
+        "hoard-rooms",
+        "one user is in as many rooms as one may be",
+        attack="RoomHoarder",
+        attackers=2,
+        accounts=2,
+        seconds=32.0,
+        promise=_cap("rooms_per_user"),
+        expectations=(_throttled("rooms_per_user"),),
+        short=False,
+    ),
+    Scenario(
+        "sizes",
+        "the largest message and the largest frame are taken, a character and a byte more are not",
+        attack="Sizer",
+        attackers=4,
+        accounts=4,
+        seconds=10.0,
+        expectations=(Equal("sizes kept", "sizes tried"), Happens(series("chat_closes_total", "code", 1009))),
         short=False,
     ),
     Scenario(

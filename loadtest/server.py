@@ -5,13 +5,14 @@ from __future__ import annotations
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from loadtest import counters
+from loadtest import counters, limits
 from loadtest.counters import Scrape
+from loadtest.limits import Limits
 from loadtest.local import Local
 from stack import processes
 from stack.embedded import Embedded
@@ -27,16 +28,16 @@ class Server:
     exposition: Callable[[], str]
     memory: Callable[[], float | None]
     """Resident bytes of the app's processes; None where they cannot be seen."""
-    settings: Mapping[str, str]
+    promised: Limits
 
     def scrape(self) -> Scrape:
         """All counters now, by this process's monotonic clock."""
         return counters.parse(self.exposition(), time.monotonic())
 
 
-def local(stack: Local) -> Server:
-    """The stack of this clone, which promises what it was started with."""
-    return Server(stack.metrics, partial(_memory, stack), stack.settings)
+def local(stack: Local, words: Iterable[str]) -> Server:
+    """The stack of this clone, which promises what it was started with, unless words say otherwise."""
+    return Server(stack.metrics, partial(_memory, stack), limits.chosen(stack.settings, words))
 
 
 def _memory(stack: Local) -> float | None:
@@ -46,7 +47,7 @@ def _memory(stack: Local) -> float | None:
     return resident([one.pid for one in processes.ours(stack.place) if one.program == "app"])
 
 
-def remote(url: str, ca: str) -> Server:
+def remote(url: str, ca: str, words: Iterable[str]) -> Server:
     """A server whose metrics answer at `url`, which must be those of app and edge together."""
     context = ssl.create_default_context(cafile=ca or None) if url.startswith("https:") else None
 
@@ -54,7 +55,7 @@ def remote(url: str, ca: str) -> Server:
         with urllib.request.urlopen(url, timeout=SECONDS, context=context) as answer:  # noqa: S310 - the caller's own
             return str(answer.read().decode())
 
-    return Server(ask, lambda: None, {})
+    return Server(ask, lambda: None, limits.chosen({}, words))
 
 
 def resident(pids: list[int]) -> float | None:

@@ -88,7 +88,8 @@ def _single(scenario: Scenario, limits: Limits, run: Observation) -> Iterator[As
         case RateOf():
             yield from rate_kept(scenario.promise.limit, scenario.promise.rate(limits), run.attack.windows)
         case CapOf():
-            yield cap_kept(scenario.promise.limit, scenario.promise.most(limits), run.attack.windows)
+            left = scenario.promise.most(limits) - (scenario.honest if scenario.promise.honest_too else 0)
+            yield cap_kept(scenario.promise.limit, left, run.attack.windows)
         case None:
             pass
     yield from reconciled(together([run.honest, run.attack]), run.scrapes, scenario.one_number)

@@ -17,12 +17,17 @@ PROMISED = {
     "handshakes_per_address_burst": 4,
     "frames_per_connection_per_second": 4,
     "frames_per_connection_burst": 6,
+    "connections_per_node": 30,
+    "message_characters": 40,
+    "frame_bytes": 2048,
 }
 TRIALS = (
     Trial("post-flood", "posts_per_user", "posts_per_user_burst"),
     Trial("hoard-user", "connections_per_user", "connections_per_user"),
     Trial("handshake-flood-many", "handshakes_per_address", "handshakes_per_address_burst"),
     Trial("frame-flood", "frames_per_connection", "frames_per_connection_burst"),
+    Trial("full-node", "connections_per_node", "connections_per_node", users=40),
+    Trial("sizes", "sizes kept", "message_characters"),
 )
 
 

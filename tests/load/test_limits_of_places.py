@@ -23,6 +23,8 @@ PROMISED = {
     "changes_per_user_per_second": 1,
     "changes_per_user_burst": 4,
     "connections_per_address": 6,
+    "connections_per_room": 24,
+    "rooms_per_user": 3,
 }
 TRIALS = (
     Trial("room-flood", "posts_per_room", "posts_per_room_burst", users=20),
@@ -33,6 +35,8 @@ TRIALS = (
     Trial("read-flood", "reads_per_user", "reads_per_user_burst"),
     Trial("change-flood", "changes_per_user", "changes_per_user_burst"),
     Trial("hoard-address", "connections_per_address", "connections_per_address", users=9),
+    Trial("full-room", "connections_per_room", "connections_per_room", users=30),
+    Trial("hoard-rooms", "rooms_per_user", "rooms_per_user"),
 )
 
 
