@@ -6,7 +6,6 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 
-import gevent
 from gevent.event import AsyncResult, Event
 
 from loadtest.limits import DEFAULTS, Limits
@@ -73,5 +72,4 @@ class Party:
             return
         while not self.ended.is_set():
             yield
-            gevent.sleep(0)
             self.ended.wait(every * random.uniform(1.0 - jitter, 1.0 + jitter))  # noqa: S311

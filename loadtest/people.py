@@ -46,6 +46,11 @@ class ChatUser(User):
         self.party.begun.wait()
         try:
             self.act()
+        except StopUser:
+            pass
+        except Exception as error:
+            # Locust would begin the task anew; the run is spoilt either way.
+            self.counting.trouble(f"a bug of {type(self).__name__}: {error!r}")
         finally:
             gevent.joinall([gevent.spawn(line.leave) for line in self.lines if not line.over.is_set()])
             self.party.leave()
