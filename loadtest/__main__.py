@@ -114,9 +114,8 @@ def run(words: argparse.Namespace) -> int:
         results.append(tried(scenario, where, repeat))
         print(report.summary(results[-1]), flush=True)
     page = report.write(words.report or Path("var/load"), results)
-    green = sum(one.green for one in results)
-    print(f"{green} of {len(results)} scenarios are green, after {time.monotonic() - began:.0f} s. Report: {page}")
-    return 0 if green == len(results) else 1
+    print(f"{report.headline(results)}, after {time.monotonic() - began:.0f} s. Report: {page}")
+    return 0 if all(one.green for one in results) else 1
 
 
 def listed() -> int:

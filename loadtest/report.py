@@ -51,10 +51,18 @@ def summary(result: Result) -> str:
     return "\n".join(lines)
 
 
+def headline(results: Sequence[Result]) -> str:
+    """How many scenarios are green, and how much could not be judged."""
+    green = sum(one.green for one in results)
+    unjudged = sum(one.holds is None for result in results for one in result.verdict.assertions)
+    return f"{green} of {len(results)} scenarios are green" + (f", {unjudged} assertions unjudged" if unjudged else "")
+
+
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
     """Everything that was asserted, and the figures it was judged by."""
     return {
         "green": all(one.green for one in results),
+        "headline": headline(results),
         "scenarios": [
             {
                 "name": one.scenario.name,
@@ -96,8 +104,6 @@ def write(folder: Path, results: Sequence[Result]) -> Path:
 
 def as_html(results: Sequence[Result]) -> str:
     """One page that needs nothing else."""
-    green = sum(one.green for one in results)
-    head = f"{green} of {len(results)} scenarios are green"
     rows = "".join(
         f'<tr><td class="{_class(one.green)}">{"green" if one.green else "RED"}</td>'
         f'<td><a href="#{one.scenario.name}">{one.scenario.name}</a></td>'
@@ -105,7 +111,7 @@ def as_html(results: Sequence[Result]) -> str:
         for one in results
     )
     style = STYLE.read_text()
-    body = f"<h1>Load report: {head}</h1><table>{rows}</table>{''.join(map(_section, results))}"
+    body = f"<h1>Load report: {headline(results)}</h1><table>{rows}</table>{''.join(map(_section, results))}"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Load report</title>'
         f'<meta name="viewport" content="width=device-width"><style>{style}</style><body>{body}</body></html>\n'
