@@ -50,7 +50,7 @@ class UserHoarder(ChatUser):
             if answer is not None:
                 window.note(sent, time.monotonic(), accepted=isinstance(answer, Line))
             if isinstance(answer, Line):
-                window.hold(+1)
+                self.hold(window)
 
 
 class AddressHoarder(ChatUser):
@@ -63,7 +63,7 @@ class AddressHoarder(ChatUser):
             answer = self.knock()
             if isinstance(answer, Line):
                 window.note(sent, time.monotonic(), accepted=True)
-                window.hold(+1)
+                self.hold(window)
                 self.party.ended.wait()
             elif answer is not None:
                 if answer.reason not in RATE_REASONS:
@@ -84,7 +84,7 @@ class NodeFiller(ChatUser):
             if answer is not None:
                 window.note(sent, time.monotonic(), accepted=isinstance(answer, Line))
             if isinstance(answer, Line):
-                window.hold(+1)
+                self.hold(window)
                 self.party.ended.wait()
 
 

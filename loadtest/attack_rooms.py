@@ -84,7 +84,7 @@ class RoomFiller(ChatUser):
         window = self.party.tally.window(self.place)
         for _ in self.party.beats(self.every):
             if self.line.ask("join", window, room=self.place).get("type") == "joined":
-                window.hold(+1)
+                self.hold(window)
                 self.party.ended.wait()
 
 
@@ -104,7 +104,8 @@ class RoomHoarder(ChatUser):
             if made or answer.get("limit") == "rooms_per_user":
                 now = time.monotonic()
                 window.note(now, now, accepted=made)
-                window.hold(made)
+                if made:
+                    self.hold(window)
 
 
 class Churner(ChatUser):

@@ -11,6 +11,7 @@ from locust.exception import StopUser
 from loadtest.counting import Counting
 from loadtest.line import Line, Refusal, dial
 from loadtest.party import Party
+from loadtest.tally import Window
 
 TALK_EVERY = 2.0
 """Seconds between two posts of an honest user: half of what everybody may."""
@@ -81,6 +82,11 @@ class ChatUser(User):
             self.counting.trouble(f"not let in: {line.reason if line else 'no answer'}")
             raise StopUser
         return line
+
+    def hold(self, window: Window) -> None:
+        """Keep what was got, at the same time as everything before. Once it is over others give theirs back."""
+        if not self.party.ended.is_set():
+            window.hold(+1)
 
     def room(self, line: Line) -> str:
         """The party's own room, which its first user makes; joined."""
