@@ -23,13 +23,14 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/pip \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi && \
     /build/pip/bin/pip --python venv/bin/python install --quiet --disable-pip-version-check --no-compile \
         --require-hashes --only-binary :all: --requirement /build/run.txt && \
-    rm -f venv/bin/activate* venv/bin/Activate.ps1
+    rm -f venv/bin/activate* venv/bin/Activate.ps1 && \
+    venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash venv/lib
 COPY app app
 COPY certs certs
 COPY stack stack
 COPY nginx nginx
 # Nothing can be compiled in a read-only container. By hash, not by date: two builds of one source are the same.
-RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash venv/lib app certs stack nginx
+RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash app certs stack nginx
 
 # ---- The chat server, and the one-shot commands about its store and keys
 
@@ -130,7 +131,8 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/install.sh prometheus && \
     rm -rf /etc/prometheus /var/lib/prometheus/* && install -d -o 10005 -g 10005 -m 0750 /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers
-COPY monitoring/prometheus.yml monitoring/alerts.yml /etc/prometheus/
+COPY monitoring/prometheus.yml /etc/prometheus/
+COPY monitoring/rules /etc/prometheus/rules
 RUN promtool check config /etc/prometheus/prometheus.yml
 USER 10005:10005
 WORKDIR /var/lib/prometheus
@@ -145,10 +147,21 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/install.sh prometheus-alertmanager && \
     rm -rf /etc/prometheus /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers
-COPY monitoring/alertmanager.yml /etc/alertmanager/
-RUN amtool check-config /etc/alertmanager/alertmanager.yml
 USER 10006:10006
 WORKDIR /var/lib/alertmanager
 LABEL org.opencontainers.image.title="portcullis alertmanager"
-CMD ["prometheus-alertmanager", "--config.file=/etc/alertmanager/alertmanager.yml", \
+CMD ["prometheus-alertmanager", "--config.file=/run/secrets/alertmanager.yml", \
      "--storage.path=/var/lib/alertmanager", "--cluster.listen-address=", "--log.level=warn"]
+
+# One image for the three of them: each is one program, and they change together.
+FROM base AS exporters
+RUN --mount=type=bind,source=containers,target=/containers \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    sh /containers/user.sh portcullis-exporter 10007 /var/lib/portcullis && \
+    sh /containers/install.sh prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter && \
+    rm -rf /var/lib/prometheus && echo 'auth_modules: {}' >/var/lib/portcullis/postgres_exporter.yml
+COPY containers/answers.sh /usr/local/bin/answers
+USER 10007:10007
+WORKDIR /var/lib/portcullis
+LABEL org.opencontainers.image.title="portcullis exporters"
+CMD ["prometheus-node-exporter"]

@@ -6,13 +6,16 @@ STACK = $(PYTHON) -m stack
 BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
+# More than the two processors of a small machine: tests wait more than they compute.
+SPREAD = -n 3 --no-loadscope-reorder
+ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor sbom engine check test test-containers test-all load prove bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-all load prove bench docs lock format environment machine
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## start the chat and everything it needs; twice changes nothing
 	@$(STACK) up
@@ -41,7 +44,7 @@ metrics: ## print the metrics of app and edge (make -s)
 clean: ## stop, and delete accounts, messages, keys and logs; asks first, or CONFIRM=yes
 	@$(STACK) clean
 
-backup: ## in containers: a backup of the database, tried out; TO=path
+backup: ## a backup of the database, tried out; TO=path
 	@$(STACK) backup
 
 restore: ## FROM=path: put a backup in the place of what is there; asks first, or CONFIRM=yes; IDENTITY=path if encrypted
@@ -52,6 +55,9 @@ psql: ## in containers: a prompt at the database
 
 doctor: ## everything an operator would look at; fails when anything is wrong
 	@$(STACK) doctor
+
+fixes: ## in containers: new images where something newer is out for what is in them; then make rollout
+	@$(STACK) fixes
 
 sbom: ## write what each image is made of (CycloneDX), and print where
 	@$(STACK) sbom
@@ -71,23 +77,26 @@ check: environment ## format, lint, types, import rule and unit tests, in under 
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
 
-test: machine environment ## everything but containers, against real servers, stores and a real browser
+test: test-host test-containers ## everything, against real servers, stores, containers and a real browser
+
+test-host: machine environment ## what needs no containers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup --durations=25 --ignore=tests/containers tests
+	$(BIN)/coverage run -m pytest $(SPREAD) --durations=25 --ignore=tests/containers tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
-# By itself: a browser takes each network that an engine makes or removes for a change of its own.
-test-containers: machine environment ## images, containers and what happens to them, in a real engine
+# After the others: a browser takes each network that an engine makes or removes for a change of its own.
+test-containers: machine environment ## images and containers, in a real engine
 	@YES=1 $(STACK) engine
-	$(BIN)/python -m pytest --durations=15 tests/containers
+	TEST_SHAPE=containers $(BIN)/python -m pytest $(SPREAD) --durations=15 tests/containers $(ANY_SHAPE)
+	TEST_SHAPE=containers $(BIN)/python -m pytest -q tests/browser$(if $(THOROUGH),,/test_chat.py)
 
 test-all: export THOROUGH = 1
-test-all: test test-containers ## both, with more kills and more examples
+test-all: test ## with more kills, more examples and more time
 
 LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
 load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…
@@ -103,8 +112,10 @@ format: environment ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: environment ## write the reference pages anew from the code
+docs: environment ## write the reference pages and the dashboard anew from the code
 	$(BIN)/python -m docs.generate
+	@$(BIN)/python -m tests.tools grafana >/dev/null
+	var/tools/grafana/bin/python -m monitoring.dashboard monitoring/grafana/portcullis.json
 
 lock: environment ## choose the newest allowed versions anew, hash by hash
 	@for file in $(LOCKS); do \

@@ -36,6 +36,10 @@ _DEAD_CLIENT: Final = {
     "tcp_keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+_PLANNED: Final = {
+    # The default is that of a spinning disk: to find the room of one post, a server with 20,000 of them reads all.
+    "random_page_cost": 1.1,
+}
 _DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
@@ -139,7 +143,7 @@ def _bounds(busy_seconds: float) -> dict[str, Any]:
     """Settings of libpq (PostgreSQL 34.1.2) and of the session."""
     busy = math.ceil(busy_seconds * 1000)
     waits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-    limits = dict.fromkeys(waits, busy) | _DEAD_CLIENT
+    limits = dict.fromkeys(waits, busy) | _DEAD_CLIENT | _PLANNED
     return _DEAD_PEER | {
         "connect_timeout": max(_LEAST_CONNECT_SECONDS, math.ceil(busy_seconds)),
         "application_name": "portcullis",

@@ -31,7 +31,9 @@ from app.store_schema import accounts, bans, meta, revocations, sessions, ticket
 from app.verdict import CloseCode
 
 SWEEP_GRACE = 120.0
-"""Seconds that a revocation outlives its token: clocks may differ by the leeway, at most 60 s."""
+"""Seconds that a revocation outlives its token: clocks may differ by the leeway, at most 60 s. And that a session is
+there after its end, so that who still lives by it is told that it expired, and not that somebody ended it.
+"""
 
 _TOUCHED_AT_ONCE = 10_000
 _COLUMNS = (
@@ -90,19 +92,17 @@ _ENDED = select(
             CloseCode.IP_BANNED.value,
         ),
         (exists().where(revocations.c.token_id == _TOKEN), CloseCode.REVOKED.value),
+        (and_(_SESSION.is_not(None), ~exists().where(sessions.c.id == _SESSION)), CloseCode.REVOKED.value),
         (
-            and_(
-                _SESSION.is_not(None),
-                ~exists().where(sessions.c.id == _SESSION, sessions.c.expires_at > bindparam("now")),
-            ),
-            CloseCode.REVOKED.value,
+            exists().where(sessions.c.id == _SESSION, sessions.c.expires_at <= bindparam("now")),
+            CloseCode.CREDENTIAL_EXPIRED.value,
         ),
     ).label("code"),
 ).select_from(_PASSES.join(accounts, accounts.c.name == _USER))
 
 _NEW_EPOCH = update(meta).where(meta.c.name == "epoch").values(value=bindparam("epoch"))
 _SWEEPS = (
-    delete(sessions).where(sessions.c.expires_at <= bindparam("now")),
+    delete(sessions).where(sessions.c.expires_at <= bindparam("long_ago")),
     delete(revocations).where(revocations.c.expires_at <= bindparam("long_ago")),
     delete(tickets).where(tickets.c.expires_at <= bindparam("long_ago")),
     delete(bans).where(bans.c.until <= bindparam("now")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +16,15 @@ from app.roles import WHEN_ARCHIVED, WHEN_NOT_MUTED, Action, Role, may
 from app.routes import api
 from app.settings import BARE, PREFIX, Settings
 from app.verdict import CLOSES, ERRORS, REASONS, Reason
+from monitoring.alerts import alerts
+from monitoring.catalogue import GROUPS
+from monitoring.panel import Panel
+from stack.facts import FACTS
 from stack.knobs import KNOBS, Knob
 
 FOLDER: Final = Path(__file__).parent
 _ONCE: Final = "<!-- Generated from the code by `make docs`. -->\n\n"
+_PANEL: Final = ("panel", "what it tells", "unit", "query")
 _LATER: Final = {
     Reason.DRAINING,
     Reason.IP_RATE,
@@ -38,6 +44,8 @@ def pages() -> dict[str, str]:
         "reasons.md": _reasons(),
         "roles.md": _roles(),
         "metrics.md": _metrics(),
+        "operate/alerts/README.md": _alerts(),
+        "operate/dashboard.md": _dashboard(),
         "openapi.json": _json(api.document()),
         "asyncapi.json": _json(asyncapi.document()),
     }
@@ -145,11 +153,49 @@ def _metrics() -> str:
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append((f"`{name}`", family.type, family.documentation))
+    rows += [(f"`{name}`", "gauge", meaning) for name, meaning in FACTS.items()]
     return (
         f"{_ONCE}# Metrics\n\n`make -s metrics` prints them with the edge's own (`edge_…`, see nginx/README.md). "
         "Labels come from closed sets; no user, room, address or token is ever one.\n\n"
         + _table(("metric", "type", "meaning"), rows)
     )
+
+
+def _alerts() -> str:
+    rows = [
+        (f"[{one.name}]({one.name}.md)", one.severity, _untold(one.part), _untold(one.summary))
+        for one in sorted(alerts(), key=lambda one: (one.name, one.severity))
+    ]
+    return (
+        f"{_ONCE}# Alerts\n\nA `page` cannot wait, a `ticket` can wait until morning. The part is where the cause "
+        "would be: when that is down, Alertmanager says only so. Each alert links to what to do about it; the rules "
+        "are in monitoring/rules/, the objectives behind ErrorBudgetBurn in monitoring/rules/slo.yml.\n\n"
+        "Nobody is told until you say whom. Copy monitoring/receivers.example.yml to `receivers.yml` in the state "
+        "folder, readable by you alone, write your receivers `page` and `ticket` into it, and `make up`: it is tried, "
+        "and only Alertmanager's container can read what is made of it. For an Alertmanager of your own:\n\n"
+        "    python3 -m monitoring.receivers /path/to/receivers.yml >alertmanager.yml\n"
+        "    amtool check-config alertmanager.yml\n\n" + _table(("alert", "severity", "part", "in a sentence"), rows)
+    )
+
+
+def _dashboard() -> str:
+    head = (
+        f"{_ONCE}# The dashboard\n\nmonitoring/grafana/portcullis.json is a dashboard for Grafana 10 or later, and "
+        "monitoring/grafana/provisioning/ has Grafana load it. These are its panels, which monitoring/catalogue.py "
+        "describes once; `$window` is the time over which a rate is taken.\n"
+    )
+    parts = [f"\n## {group.title}\n\n" + _table(_PANEL, map(_panel, group.panels)) for group in GROUPS]
+    return head + "".join(parts)
+
+
+def _panel(panel: Panel) -> tuple[str, ...]:
+    queries = "<br>".join(f"`{query.text}`" for query in panel.queries)
+    return panel.title, panel.tells, panel.unit.replace("_", " "), queries
+
+
+def _untold(template: str) -> str:
+    """What an alert says, without what only the moment can tell."""
+    return re.sub(r"\{\{.*?\}\}", "…", template)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""`python3 -m stack up|down|status|logs|user|token|metrics|clean`: what the Makefile calls."""
+"""`python3 -m stack COMMAND`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -136,6 +136,13 @@ def sbom(_: argparse.Namespace) -> int:
     return 0
 
 
+def fixes(_: argparse.Namespace) -> int:
+    """Make new images where fixes are out."""
+    newer = stack().fixes()
+    print("Made new images. Next: make rollout, then make up" if newer else "No fix is out: nothing was changed.")
+    return 0
+
+
 def named(name: str | None) -> str:
     """The account's name; the app checks its form."""
     if not name:
@@ -157,6 +164,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
         clean,
         engine,
         sbom,
+        fixes,
         backup,
         restore,
         psql,

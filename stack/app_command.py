@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from typing import IO, Any
 
 from stack import settings_file, unix_user
 from stack.place import Place
@@ -62,19 +63,40 @@ def attempt(place: Place, settings: Mapping[str, str], *words: str) -> subproces
     return _start(place, settings, "-m", "app", *words)
 
 
-def _start(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    owner = unix_user.for_app()
-    root = os.geteuid() == 0
+def stream(
+    place: Place, settings: Mapping[str, str], *words: str, given: IO[bytes] | None, taken: IO[bytes] | None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the interpreter as the owner of the data, from and into open files; its output is kept where not `taken`."""
     return subprocess.run(
         [place.python, *words],
-        env=environ(place, settings) | {"HOME": str(place.run)},
-        cwd=place.run,
-        user=owner.uid if root else None,
-        group=owner.gid if root else None,
-        extra_groups=list(owner.groups) if root else None,
-        umask=0o077,
+        **_as_owner(place, settings),
+        stdin=given or subprocess.DEVNULL,
+        stdout=taken or subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+
+def _start(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [place.python, *words],
+        **_as_owner(place, settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def _as_owner(place: Place, settings: Mapping[str, str]) -> dict[str, Any]:
+    """For `subprocess`: environment, folder and user of the app."""
+    owner = unix_user.for_app()
+    root = os.geteuid() == 0
+    return {
+        "env": environ(place, settings) | {"HOME": str(place.run)},
+        "cwd": place.run,
+        "user": owner.uid if root else None,
+        "group": owner.gid if root else None,
+        "extra_groups": list(owner.groups) if root else None,
+        "umask": 0o077,
+    }

@@ -8,68 +8,41 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import compose, engine
+from stack import compose, engine, facts, snapshot
 from stack.place import Place
 from stack.problem import Problem
 
 DATABASE, SCRATCH, FORMER = "portcullis", "portcullis_restored", "portcullis_former"
 OWNER = "portcullis_owner"
-ENCRYPTED = ".age"
-MAGIC, MAGIC_ENCRYPTED = b"PGDMP", b"age-encryption.org/"
+KIND = snapshot.POSTGRES
 IDENTITY = "/tmp/identity"  # noqa: S108 - in the container, in memory
-COUNTS = (
-    "SELECT (SELECT count(*) FROM accounts) || ' accounts, ' || (SELECT count(*) FROM rooms) || ' rooms and ' ||"
-    " (SELECT count(*) FROM events) || ' events, schema ' || (SELECT version_num FROM alembic_version)"
-)
-WHOLE = (
-    'SELECT count(*) FROM rooms r WHERE r."offset" <> COALESCE('
-    '(SELECT max(e."offset") FROM events e WHERE e.room = r.id), r.floor)'
-)
-"""Rooms whose newest event is not the one that the room itself names."""
 SWAP = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'portcullis';
 BEGIN;
 ALTER DATABASE portcullis RENAME TO portcullis_former;
 ALTER DATABASE portcullis_restored RENAME TO portcullis;
 REVOKE ALL ON DATABASE portcullis FROM PUBLIC;
-GRANT CONNECT ON DATABASE portcullis TO portcullis;
+GRANT CONNECT ON DATABASE portcullis TO portcullis, portcullis_watch;
 COMMIT;
 """
 
 
-def folder(place: Place) -> Path:
-    """Where backups are put."""
-    return place.state / "backups"
-
-
-def newest(place: Place) -> Path | None:
-    """The youngest backup that is there."""
-    found = sorted(folder(place).glob("portcullis-*.dump*"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
-
-
-def write(place: Place, target: Path | None, recipient: str, say: Callable[[str], None]) -> Path:
+def write(place: Place, asked: Path | None, recipient: str, say: Callable[[str], None]) -> Path:
     """Write a backup and try it out; returns its path. Raises Problem, and leaves nothing that is not whole."""
-    if target is None:
-        folder(place).mkdir(mode=0o700, exist_ok=True)
-        target = folder(place) / time.strftime("portcullis-%Y%m%dT%H%M%SZ.dump", time.gmtime())
-    if recipient and target.suffix != ENCRYPTED:
-        target = target.with_name(target.name + ENCRYPTED)
-    if target.exists():
-        raise Problem(f"{target} is there already: choose another name with TO=…")
-    with drafted(target) as draft:
+    path = snapshot.target(place, asked, KIND, recipient)
+    with snapshot.drafted(path) as draft:
         _into(place, draft, "pg_dump", "--username=postgres", "--format=custom", "--compress=6", DATABASE)
         say(f"dumped, {draft.stat().st_size} bytes")
         say(f"tried out: {_tried(place, draft)}")
         if recipient:
             _encrypt(place, draft, recipient)
-        draft.replace(target)
-    return target
+        draft.replace(path)
+    facts.backed_up(place)
+    return path
 
 
 def restore(place: Place, source: Path, identity: Path | None, say: Callable[[str], None]) -> None:
@@ -87,27 +60,13 @@ def restore(place: Place, source: Path, identity: Path | None, say: Callable[[st
     _sql(place, "postgres", f"DROP DATABASE {FORMER} WITH (FORCE)")
 
 
-def check(source: Path, identity: Path | None) -> None:
-    """Raises Problem for a file that is no backup, or that cannot be read without an identity."""
-    try:
-        with source.open("rb") as file:
-            head = file.read(32)
-    except OSError as error:
-        raise Problem(f"{source} cannot be read: {error.strerror}.") from None
-    if head.startswith(MAGIC_ENCRYPTED) and identity is None:
-        raise Problem(f"{source} is encrypted: name the file with its age identity, IDENTITY=…")
-    if not head.startswith((MAGIC, MAGIC_ENCRYPTED)):
-        raise Problem(f"{source} is not a backup of Portcullis.")
-
-
 @contextmanager
 def plain(place: Place, source: Path, identity: Path | None) -> Iterator[Path]:
     """The dump itself, decrypted where it has to be."""
-    check(source, identity)
-    if identity is None or not source.read_bytes()[:32].startswith(MAGIC_ENCRYPTED):
+    if not snapshot.check(source, identity, KIND) or identity is None:
         yield source
         return
-    with drafted(place.state / "restoring.dump") as draft:
+    with snapshot.drafted(place.state / "restoring.dump") as draft:
         put = compose.attempt(place, *_inside("sh", "-c", f"umask 077; cat >{IDENTITY}"), given=identity.read_text())
         try:
             if put.returncode:
@@ -116,18 +75,6 @@ def plain(place: Place, source: Path, identity: Path | None) -> Iterator[Path]:
         finally:
             compose.attempt(place, *_inside("rm", "-f", IDENTITY))
         yield draft
-
-
-@contextmanager
-def drafted(target: Path) -> Iterator[Path]:
-    """A file beside the target that nobody else may read, gone afterwards unless it was moved."""
-    draft = target.with_name(target.name + ".draft")
-    draft.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _tried(place: Place, dump: Path) -> str:
@@ -147,9 +94,9 @@ def _load(place: Place, dump: Path) -> str:
         done = subprocess.run(_words(place, *words), stdin=file, capture_output=True, env=engine.environ(), check=False)
     if done.returncode:
         raise Problem(f"The backup cannot be restored:\n{done.stderr.decode(errors='replace').strip()[-800:]}")
-    if _sql(place, SCRATCH, WHOLE) != "0":
-        raise Problem("The backup is not whole: rooms in it name events that are not there.")
-    return _sql(place, SCRATCH, COUNTS)
+    if _sql(place, SCRATCH, snapshot.WHOLE) != "0":
+        raise Problem(snapshot.NOT_WHOLE)
+    return _sql(place, SCRATCH, snapshot.COUNTS)
 
 
 def _encrypt(place: Place, draft: Path, recipient: str) -> None:

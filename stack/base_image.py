@@ -16,6 +16,13 @@ SUITES = (BORROWED, f"{BORROWED}-updates", f"{BORROWED}-security")
 PULL_SECONDS = 180.0
 MAKE_SECONDS = 600.0
 LIST = "cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null"
+NEWER = "apt-get -qq update && apt list --upgradable 2>/dev/null"
+UPGRADE = """
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq -y -o Dpkg::Use-Pty=0 dist-upgrade
+find /var/cache/apt /var/log -type f -delete
+"""
 COMPLETE = r"""
 set -eu
 uri=$(sed -n 's/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' "$1/etc/apt/sources.list" | head -n 1)
@@ -43,6 +50,26 @@ def words(sources: str) -> set[str]:
     """Every word of a list of sources that is no comment."""
     lines = (line for line in sources.splitlines() if not line.lstrip().startswith("#"))
     return {word for line in lines for word in line.split()}
+
+
+def upgradable(name: str) -> list[str]:
+    """The packages in an image for which something newer is out. Raises Problem when the archive cannot be asked."""
+    words = ("run", "--rm", "--user=0", "--network=host", "--tmpfs=/tmp", "--entrypoint=sh", name, "-euc", NEWER)
+    return [line.partition("/")[0] for line in engine.run(*words).splitlines() if "upgradable" in line]
+
+
+def renew(name: str = NAME) -> None:
+    """Give the image every fix that is out, as one layer. It is another one afterwards, and so are all made from it."""
+    container = engine.run("run", "--detach", "--user=0", "--network=host", "--entrypoint=sh", name, "-euc", UPGRADE)
+    try:
+        if engine.run("wait", container) != "0":
+            raise Problem("\n".join(engine.run("logs", container).splitlines()[-8:]))
+        with tempfile.TemporaryDirectory(prefix="portcullis-base-", dir="/var/tmp") as folder:
+            tree = Path(folder, "base.tar")
+            engine.run("export", "--output", tree, container)
+            engine.run("import", tree, name)
+    finally:
+        engine.run("rm", "--force", container)
 
 
 def pull() -> bool:

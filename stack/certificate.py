@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from stack import unix_user
+from stack import facts, unix_user
 from stack.place import Place
 from stack.problem import Problem
 
@@ -24,6 +24,11 @@ def lasts(certificate: Path, seconds: int) -> bool:
     """Whether the certificate is still valid after `seconds`."""
     words: list[str | Path] = ["openssl", "x509", "-in", certificate, "-noout", "-checkend", str(seconds)]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def state_expiry(place: Place) -> None:
+    """Let Prometheus know when the server's certificate ends."""
+    facts.state(place, "portcullis_certificate_expiry_timestamp_seconds", facts.seconds(expiry(server(place))))
 
 
 def authority(place: Place) -> Path:
@@ -44,4 +49,5 @@ def make(place: Place, hosts: list[str]) -> list[str]:
     done = subprocess.run(words, cwd=place.clone, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Problem(done.stderr.strip())
+    state_expiry(place)
     return [line.rstrip(".") for line in done.stdout.splitlines() if not line.startswith("Kept")]

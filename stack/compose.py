@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,18 @@ from stack import engine
 from stack.place import Place
 from stack.problem import Problem
 
-LASTING = ("postgres", "valkey", "app", "edge", "counter", "prometheus", "alertmanager")
+LASTING = (
+    "postgres",
+    "valkey",
+    "app",
+    "edge",
+    "counter",
+    "prometheus",
+    "alertmanager",
+    "valkey-exporter",
+    "postgres-exporter",
+    "node-exporter",
+)
 PROJECT = "com.docker.compose.project"
 
 
@@ -107,9 +119,22 @@ def config(place: Place) -> dict[str, Any]:
 
 def hashes(place: Place) -> dict[str, str]:
     """One hash for each lasting service over all that its container is made from."""
-    services = config(place)["services"]
-    texts = {name: json.dumps(services[name], sort_keys=True) for name in LASTING}
+    found = config(place)
+    services, networks = found["services"], found["networks"]
+    parts = {
+        name: [services[name], [networks[one] for one in sorted(services[name].get("networks") or {})]]
+        for name in LASTING
+    }
+    texts = {name: json.dumps(part, sort_keys=True) for name, part in parts.items()}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+
+
+def drop_networks(place: Place, keep: Iterable[str] = ()) -> None:
+    """Remove the stack's networks but those of these names: what compose's file no longer names, it leaves behind."""
+    label = f"label={PROJECT}={project(place)}"
+    names = engine.run("network", "ls", "--filter", label, "--format", "{{.Name}}").split()
+    for name in set(names) - set(keep):
+        engine.run("network", "rm", name)
 
 
 def ill(found: dict[str, State]) -> list[str]:

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from stack import (
     backup,
+    base_image,
     certificate,
     compose,
     contained_doctor,
     contained_settings,
     engine,
     health,
+    images,
     lock,
     record,
     sbom,
+    snapshot,
 )
 from stack.contained_rollout import ContainedRollout
 from stack.contained_start import ContainedStart
@@ -73,6 +76,7 @@ class Contained:
         if "app" in found:
             compose.run(self.place, "stop", "--timeout", str(contained_settings.stop_seconds(self.settings)), "app")
         compose.run(self.place, "down", "--remove-orphans", *more)
+        compose.drop_networks(self.place)
         return bool(found)
 
     def status(self) -> bool:
@@ -146,7 +150,7 @@ class Contained:
 
     def restore(self, source: Path, identity: Path | None) -> None:
         """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
-        backup.check(source, identity)
+        snapshot.check(source, identity, backup.KIND)
         if not self.made:
             ContainedStart(self.asked, self.asked_settings).run()
         with lock.exclusive(self.place, say):
@@ -155,9 +159,8 @@ class Contained:
             say("the app is stopped")
             try:
                 backup.restore(self.place, source, identity, say)
-                self.app("keys", "rotate", "--revoke")
-                for command in ("migrate", "renew"):
-                    self.app(command)
+                for words in snapshot.renewal(self.settings, say):
+                    self.app(*words)
             finally:
                 compose.run(self.place, "up", "--detach", "--no-deps", "--no-recreate", "--wait", "app")
         say("offsets have a new epoch, sessions are ended, keys are new")
@@ -181,6 +184,20 @@ class Contained:
     def sbom(self) -> list[Path]:
         """One CycloneDX document for each image."""
         return sbom.write(self.place)
+
+    def fixes(self) -> bool:
+        """New images where something newer is out for any of theirs; returns whether there was."""
+        self._require()
+        found = {target: base_image.upgradable(name) for target, name in images.names(self.place.clone).items()}
+        for target, names in found.items():
+            print(f"  {target:<14} {', '.join(names) or 'nothing newer is out'}", flush=True)
+        if not any(found.values()):
+            return False
+        with lock.exclusive(self.place, say):
+            base_image.renew()
+            say(f"{base_image.NAME} has every fix that is out")
+            ContainedStart(self.place, self.settings).build()
+        return True
 
     def holdings(self) -> str:
         """Accounts and messages, keys, certificates and logs."""

@@ -7,7 +7,7 @@ import time
 from calendar import timegm
 from collections.abc import Iterator
 
-from stack import backup, base_image, certificate, compose, contained_machine, engine, health, machine
+from stack import base_image, certificate, compose, contained_machine, engine, health, machine, snapshot
 from stack.place import Place
 
 DAY = 86_400.0
@@ -54,7 +54,7 @@ def _certificate(place: Place) -> Finding:
 
 
 def _backup(place: Place) -> Finding:
-    newest = backup.newest(place)
+    newest = snapshot.newest(place)
     if newest is None:
         return ("warn", "backup", "there is none: make backup")
     age = time.time() - newest.stat().st_mtime
@@ -66,6 +66,5 @@ def _images() -> Finding:
     (one,) = engine.inspect(base_image.NAME) or [{}]
     made = timegm(time.strptime(str(one.get("Created", ""))[:19], "%Y-%m-%dT%H:%M:%S")) if one else 0.0
     age = time.time() - made
-    fix = f"docker image rm {base_image.NAME}; make engine; make up"
-    old = f"the base image is {age / DAY:.0f} days old, and fixes may be out: {fix}"
+    old = f"the base image is {age / DAY:.0f} days old, and fixes may be out: make fixes"
     return ("ok", "images", f"made {age / DAY:.0f} days ago") if age < OLD_IMAGE else ("warn", "images", old)

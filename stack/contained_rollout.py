@@ -43,6 +43,7 @@ class ContainedRollout(ContainedStart):
         with self.steps.step("configure the edge"):
             rollout.again(self.place, "edge-config")
             rollout.reload_edge(self.place)
+        self.tidy_networks()
         self.cannot = self.edge_words()
         # Those that were left alone are still what they were.
         self.remember(self.fingerprint(), self.services() | {rollout.APP: compose.hashes(self.place)[rollout.APP]})

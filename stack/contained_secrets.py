@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -12,13 +13,16 @@ from stack import certificate, compose, engine
 from stack.place import Place
 from stack.problem import Problem
 
-APP, EDGE, VALKEY, POSTGRES = 10001, 10002, 10003, 10004
+APP, EDGE, VALKEY, POSTGRES, EXPORTER = 10001, 10002, 10003, 10004, 10007
 USERS = """\
 user default off
 user health on nopass resetkeys resetchannels -@all +ping
-user portcullis #{digest} on resetkeys ~{{portcullis}}:* resetchannels &{{portcullis}}:* -@all {commands}
+user watch #{watch} on resetkeys resetchannels -@all +ping +info +slowlog|len +latency|latest
+user portcullis #{app} on resetkeys ~{{portcullis}}:* resetchannels &{{portcullis}}:* -@all {commands}
 """
-"""Valkey's accounts. `health` may say PING; the app what docs/redis.md says, on its own keys and channels."""
+"""Valkey's accounts. `health` may say PING, `watch` ask how it is, and the app what docs/redis.md says, on its own keys
+and channels.
+"""
 COMMANDS = (
     "+ping +publish +subscribe +evalsha +script|load "
     "+time +get +mget +set +del +exists +pexpire +zadd +zcount +zrange +zrem +zremrangebyscore +zscore"
@@ -30,15 +34,24 @@ OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
 
 def content() -> dict[str, tuple[int, str]]:
     """Each secret file's owner and text. The same password is in two files where two users need it."""
-    owner, app, valkey = (secrets.token_urlsafe(32) for _ in range(3))
+    owner, app, valkey, watch, watch_valkey = (secrets.token_urlsafe(32) for _ in range(5))
+    accounts = USERS.format(app=digest(valkey), watch=digest(watch_valkey), commands=COMMANDS)
     return {
         "app_database_password": (APP, app + "\n"),
         "app_valkey_password": (APP, valkey + "\n"),
+        "exporter_database_password": (EXPORTER, watch + "\n"),
+        "exporter_valkey_password": (EXPORTER, json.dumps({"redis://watch@valkey:6379": watch_valkey}) + "\n"),
         "migrate_database_password": (APP, owner + "\n"),
         "postgres_owner_password": (POSTGRES, owner + "\n"),
         "postgres_password": (POSTGRES, app + "\n"),
-        "valkey_users": (VALKEY, USERS.format(digest=hashlib.sha256(valkey.encode()).hexdigest(), commands=COMMANDS)),
+        "postgres_watch_password": (POSTGRES, watch + "\n"),
+        "valkey_users": (VALKEY, accounts),
     }
+
+
+def digest(password: str) -> str:
+    """What may stand where the text itself may not."""
+    return hashlib.sha256(password.encode()).hexdigest()
 
 
 def make(place: Place, image: str) -> list[str]:

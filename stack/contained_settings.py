@@ -7,7 +7,7 @@ import re
 import resource
 from collections.abc import Mapping
 
-from stack import compose, knobs, place, settings_file
+from stack import compose, contained_watch, facts, knobs, place, settings_file
 from stack.place import Place
 from stack.problem import Problem
 
@@ -39,9 +39,12 @@ def for_compose(where: Place, settings: Mapping[str, str], images: Mapping[str, 
         "PORTCULLIS_STOP_SECONDS": str(stop_seconds(settings)),
         "PORTCULLIS_OPEN_FILES": _files(settings),
         "PORTCULLIS_ONE_CPU": "1",
-        "PORTCULLIS_OUTSIDE_CLOSED": "false" if settings.get("PORTCULLIS_ISSUERS", "") not in ("", "[]") else "true",
+        "PORTCULLIS_FACTS": str(facts.folder(where)),
+        "PORTCULLIS_ALERTMANAGER_MADE_FROM": contained_watch.state(where),
         "WORKERS": _workers(settings),
     }
+    found |= _way_out("OUTSIDE", settings.get("PORTCULLIS_ISSUERS", "") not in ("", "[]"))
+    found |= _way_out("ALERTING", contained_watch.receivers(where).exists())
     found |= {f"PORTCULLIS_IMAGE_{target.upper()}": name for target, name in images.items()}
     found |= {name: str(place.port(settings, name, int(knobs.DEFAULTS[name]))) for name in WATCHERS}
     found |= {name: _processors(settings, name) for name in PROCESSORS}
@@ -63,6 +66,14 @@ def text(values: Mapping[str, str]) -> str:
         if "'" in value or "\n" in value:
             raise Problem(f"{key}: a quote or a line break cannot be passed on to the containers.")
     return "".join(f"{key}='{value}'\n" for key, value in sorted(values.items()))
+
+
+def _way_out(network: str, wanted: bool) -> dict[str, str]:
+    """A network that leads out of the host, or does not."""
+    return {
+        f"PORTCULLIS_{network}": "open" if wanted else "closed",
+        f"PORTCULLIS_{network}_CLOSED": "false" if wanted else "true",
+    }
 
 
 def _files(settings: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from stack import (
     contained_machine,
     contained_secrets,
     contained_settings,
+    contained_watch,
     engine,
     health,
     images,
@@ -86,10 +87,12 @@ class ContainedStart:
         """Certificates, passwords and the files of settings."""
         with self.steps.step("make certificates") as notes:
             notes.extend(self.certify())
+            certificate.state_expiry(self.place)
             contained_secrets.show(self.place, self.images["app"])
         with self.steps.step("make the stores' passwords") as notes:
             notes.extend(contained_secrets.make(self.place, self.images["app"]))
         with self.steps.step("write the settings"):
+            contained_watch.write(self.place, self.images["app"], self.images["alertmanager"])
             self.write("compose.env", contained_settings.for_compose(self.place, self.settings, self.images))
             self.write("app.env", contained_settings.for_app(self.place, self.settings))
 
@@ -170,11 +173,17 @@ class ContainedStart:
             raise Problem(self.last_words([])) from None
         if done.returncode:
             raise Problem(self.last_words(done.stderr.strip().splitlines()[-4:]))
+        self.tidy_networks()
         if "edge" in before and before["edge"].id == compose.states(self.place)["edge"].id:
             # The same nginx goes on, with the configuration and the certificate of now.
             rollout.reload_edge(self.place)
         if not processes.until(lambda: not compose.ill(compose.states(self.place)), WELL_SECONDS):
             raise Problem(self.last_words([]))
+
+    def tidy_networks(self) -> None:
+        """A way out that is open or closed by now leaves the other one of its kind behind."""
+        networks = compose.config(self.place)["networks"].values()
+        compose.drop_networks(self.place, keep=[one["name"] for one in networks])
 
     def replace_others(self, before: Mapping[str, compose.State]) -> None:
         """Replace what changed, and the one-shots, by name: compose alone would replace whatever depends on it, too."""

@@ -1,8 +1,8 @@
-"""Inside a container beside the edge: counts and rotates its log, and answers for the metrics of app and edge.
+"""Inside a container beside the edge: counts and rotates its log, and answers for the metrics of app, edge and host.
 
-Both have theirs on Unix sockets, because the edge is on no network of containers and the app's are private. It shares
-the edge's process namespace, in which nginx's master is process 1. `python3 -m stack.counter check` is its own health,
-`… metrics` prints both.
+The first two have theirs on Unix sockets, because the edge is on no network of containers and the app's are private;
+what the host knows is in files. It shares the edge's process namespace, in which nginx's master is process 1.
+`python3 -m stack.counter check` is its own health, `… metrics` prints all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from stack import contained_edge, edge_config, exposition, health, rotation, unix_http
+from stack import contained_edge, edge_config, exposition, facts, health, rotation, unix_http
 from stack.place import Place
 
 PORT = 9100
@@ -39,22 +39,28 @@ def mtail(place: Place) -> subprocess.Popen[bytes]:
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """`/app` and `/edge` to a scraper, `/metrics` with both in one to a person."""
+    """`/app`, `/edge` and `/stack` to a scraper, `/metrics` with all in one to a person."""
 
     place: Place
     timeout = 10
 
     def do_GET(self) -> None:
         """Answer 503 when whoever is asked for does not answer."""
-        sockets = {"app": health.private_socket(self.place), "edge": edge_config.mtail_socket(self.place)}
-        wanted = {"/app": ["app"], "/edge": ["edge"], "/metrics": ["app", "edge"]}.get(self.path)
-        if wanted is None:
+        wanted = {"/app": ["app"], "/edge": ["edge"], "/stack": ["stack"], "/metrics": ["app", "edge", "stack"]}
+        if self.path not in wanted:
             self.answer(404, "not found\n")
             return
         try:
-            self.answer(200, exposition.merge([exposed(sockets[name]) for name in wanted]))
+            self.answer(200, exposition.merge([self.asked(part) for part in wanted[self.path]]))
         except (OSError, http.client.HTTPException) as error:
             self.answer(503, f"{error}\n")
+
+    def asked(self, part: str) -> str:
+        """The metrics of one part; raises OSError or HTTPException."""
+        if part == "stack":
+            return facts.exposed(self.place)
+        sockets = {"app": health.private_socket(self.place), "edge": edge_config.mtail_socket(self.place)}
+        return exposed(sockets[part])
 
     def answer(self, status: int, text: str) -> None:
         """One whole answer."""
@@ -84,7 +90,7 @@ def asked(path: str) -> str:
 
 
 def show() -> int:
-    """Print the metrics of app and edge."""
+    """Print all metrics."""
     try:
         sys.stdout.write(asked("/metrics"))
     except OSError as error:

@@ -19,8 +19,16 @@ PACKAGES = {
     "iproute2": "ip",
     "redis-server": "redis-server",
     "mmdebstrap": "mmdebstrap",
+    "age": "age",
+    "prometheus": "promtool",
+    "prometheus-alertmanager": "amtool",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+    "prometheus-redis-exporter": "prometheus-redis-exporter",
 }
-"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor."""
+"""Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor,
+what encrypts backups, and what watches: each rule's series are asked of the exporter itself.
+"""
 FONTS = Path("/usr/share/fonts")
 """Without any font the browser's pictures show boxes."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from stack import (
     app_command,
     certificate,
     edge_config,
+    embedded_backup,
     exposition,
+    facts,
     health,
+    knobs,
     lock,
     processes,
     programs,
     record,
+    snapshot,
     supervision,
     unix_http,
 )
@@ -30,6 +35,11 @@ KEPT = ("venv", "uv", "code", "dev", "tools", "settings.env", ".lock")
 """What `make clean` leaves: nothing in it is data, and a new start needs it."""
 
 
+def say(sentence: str) -> None:
+    """Progress, while something goes on."""
+    print(f"  {sentence}", file=sys.stderr, flush=True)
+
+
 class Embedded:
     """Implements stack.shape.Shape."""
 
@@ -40,6 +50,11 @@ class Embedded:
         self.place = record.as_started(place, found) if found else place
         self.settings = found.settings if found else dict(settings)
         self.cannot = found.cannot if found else []
+
+    @property
+    def made(self) -> bool:
+        """Whether there is anything that the app could be asked about; `make clean` leaves its environment."""
+        return self.place.python.exists() and self.place.run.exists()
 
     def up(self) -> None:
         """Start what `self.asked` and its settings describe."""
@@ -100,14 +115,18 @@ class Embedded:
 
     def app(self, *words: str) -> str:
         """Run the app's command line with the settings the stack was started with."""
-        if not self.place.python.exists():
-            raise Problem("There is no stack here yet. Start it: make up")
+        self._require()
         return app_command.run(self.place, self.settings, *words)
 
+    def _require(self) -> None:
+        if not self.made:
+            raise Problem("There is no stack here yet. Start it: make up")
+
     def metrics(self) -> str:
-        """The app's families first, then the edge's."""
+        """The app's families first, then the edge's and what the host knows."""
         sources = {"app": health.private_socket(self.place), "mtail": edge_config.mtail_socket(self.place)}
-        return exposition.merge([self._exposition(name, path) for name, path in sources.items()])
+        asked = [self._exposition(name, path) for name, path in sources.items()]
+        return exposition.merge([*asked, facts.exposed(self.place)])
 
     def _exposition(self, name: str, path: Path) -> str:
         try:
@@ -118,17 +137,29 @@ class Embedded:
             raise Problem(f"{name} answers {status} when asked for its metrics.")
         return text
 
-    def backup(self, target: Path | None) -> Path:  # noqa: ARG002 - the seam's
-        """See stack.shape.Shape."""
-        raise Problem(f"`make down`, then copy {self.place.data} and {self.place.secrets}: all that is kept is there.")
+    def backup(self, target: Path | None) -> Path:
+        """A copy of the database, tried out."""
+        self._require()
+        settings = self.settings | {key: value for key, value in self.asked_settings.items() if key in knobs.NAMES}
+        return embedded_backup.write(self.place, settings, target, say)
 
-    def restore(self, source: Path, identity: Path | None) -> None:  # noqa: ARG002
-        """See stack.shape.Shape."""
-        renew = f"PORTCULLIS_STATE={self.place.state} {self.place.python} -m app renew"
-        raise Problem(
-            f"`make down`, put the copies back to {self.place.data} and {self.place.secrets}; as their owner let "
-            f"clients know that offsets may have gone back, and end all sessions: {renew}; then `make up`."
-        )
+    def restore(self, source: Path, identity: Path | None) -> None:
+        """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
+        snapshot.check(source, identity, embedded_backup.KIND)
+        if not self.made:
+            Start(self.asked, self.asked_settings).run()
+        with lock.exclusive(self.place, say):
+            say(f"read: {embedded_backup.look(self.place, self.settings, source, identity)}")
+            self._stop()
+            say("the chat is stopped")
+            try:
+                embedded_backup.restore(self.place, self.settings, source, identity)
+                for words in snapshot.renewal(self.settings, say):
+                    self.app(*words)
+                say("offsets have a new epoch, sessions are ended, keys are new")
+            except Problem as problem:
+                raise Problem(f"{problem}\nThe chat is stopped. Start it with what it has now: make up") from None
+        Start(self.asked, self.asked_settings).run()
 
     def psql(self) -> int:
         """See stack.shape.Shape."""
@@ -141,6 +172,10 @@ class Embedded:
     def sbom(self) -> list[Path]:
         """See stack.shape.Shape."""
         raise Problem("Nothing is in an image here: requirements/run.txt is all that is installed, hash by hash.")
+
+    def fixes(self) -> bool:
+        """See stack.shape.Shape."""
+        raise Problem("nginx, mtail and Python are the machine's own here: apt-get upgrade, then make up.")
 
     def holdings(self) -> str:
         """Accounts and messages, keys, certificates and logs."""

@@ -35,7 +35,7 @@ KNOBS = (
     Knob("PORTCULLIS_VALKEY_MAXMEMORY", "384mb", "Containers: what Valkey may keep; well below its memory."),
     Knob("PORTCULLIS_POSTGRES_MEMORY", "1g", "Containers: memory of PostgreSQL."),
     Knob("PORTCULLIS_POSTGRES_SHARED_BUFFERS", "256MB", "Containers: PostgreSQL's cache; a quarter of its memory."),
-    Knob("PORTCULLIS_BACKUP_RECIPIENT", "", "Containers: an age public key that backups are encrypted for."),
+    Knob("PORTCULLIS_BACKUP_RECIPIENT", "", "An age public key that backups are encrypted for."),
     Knob("PORTCULLIS_CA_BUNDLE", "", "Containers: the CA bundle that builds trust; default: the system's."),
 )
 NAMES = frozenset(one.name for one in KNOBS)

@@ -16,7 +16,7 @@ SEARCHED = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/
 """An unprivileged user's PATH often lacks the folders where Debian puts nginx."""
 INSTALL = r"""
 # Debian asks policy-rc.d before a package starts its service: the stack starts nginx and mtail itself, tests start
-# PostgreSQL. A policy that is already there is somebody else's, and stays.
+# PostgreSQL, Redis and Prometheus. A policy that is already there is somebody else's, and stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -27,7 +27,9 @@ apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$
 apt install -y --no-install-recommends "$@" 2>/dev/null ||
     { apt update && apt install -y --no-install-recommends "$@"; } || exit 1
 for name in "$@"; do
-    case $name in nginx|mtail|postgresql|redis-server) systemctl disable --quiet "$name" 2>/dev/null || true ;; esac
+    case $name in nginx|mtail|postgresql|redis-server|prometheus*)
+        systemctl disable --quiet "$name" 2>/dev/null || true ;;
+    esac
 done
 """
 

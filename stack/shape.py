@@ -66,6 +66,10 @@ class Shape(Protocol):
         """Write down what each image is made of; the files."""
         ...
 
+    def fixes(self) -> bool:
+        """Make what runs next from the newest packages; returns whether anything was newer."""
+        ...
+
     def holdings(self) -> str:
         """What `delete` would delete, in words."""
         ...

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from stack import valkey
 from stack.problem import Problem
@@ -21,6 +24,8 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+COSTLY = ("browser", "containers", "crowds")
+"""Folders with a browser or containers of their own."""
 
 
 def pytest_report_header() -> list[str]:
@@ -40,11 +45,17 @@ def _valkey() -> list[str]:
         return []
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (`-n`), a file's tests stay together, and so do all of the browser's."""
-    for item in items:
-        folder, file = item.path.parent.name, item.path.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "browser" else f"{folder}/{file}"))
+class Together(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+    """With several processes (`-n`), a file's tests stay in one, and so do those of a costly folder."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return path.parent.name if path.parent.name in COSTLY else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Not xdist's own loadgroup, which leaves every test to itself where items do not let their id be changed."""
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ from playwright.sync_api import Playwright, expect
 
 from tests.browser.chromium import chromium, trust
 from tests.browser.person import Person
-from tests.stack.running import RunningStack, new_stack
+from tests.stack.running import RunningStack
 
 SHORT = {"PORTCULLIS_SESSION_ABSOLUTE_SECONDS": "12", "PORTCULLIS_EXPIRING_NOTICE_SECONDS": "10"}
 
@@ -17,8 +17,7 @@ def test_the_end_of_a_session_is_announced_and_explained(
     playwright: Playwright, stack: RunningStack, tmp_path: Path
 ) -> None:
     """The page asks for a fresh token, says that the end is near, and asks to sign in again; the draft stays."""
-    with new_stack(SHORT, stack.state) as short:
-        short.up()
+    with stack.beside(SHORT) as short:
         trust(tmp_path, short.ca)
         with chromium(playwright, tmp_path) as browser:
             ada = Person(browser.new_context(), short.url, "ada", short.user("ada")).open()

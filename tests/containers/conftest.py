@@ -7,18 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.containers.contained import ContainedStack, up
-from tests.containers.crowd import WIDER
 
 
 @pytest.fixture(scope="session")
 def contained() -> Iterator[ContainedStack]:
     """Shared by all: leave it healthy."""
     with up() as stack:
-        yield stack
-
-
-@pytest.fixture(scope="session")
-def busy() -> Iterator[ContainedStack]:
-    """Another one, for crowds: four workers, and limits that clients who come back do not reach."""
-    with up(WIDER) as stack:
         yield stack

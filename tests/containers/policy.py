@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ LOOPBACK = "127.0.0.1"
 ON_THE_HOST = {"edge", "edge-config"}
 ONE_SHOT = {"migrate", "edge-config"}
 INTERNAL = {"backend", "monitoring"}
+SHARED_PROCESSES = {"counter": "service:edge"}
+NAMESPACES = ("pid", "ipc", "mnt")
 UNLIMITED = 1 << 60
 
 
@@ -21,12 +24,13 @@ def _limits(service: Service) -> Mapping[str, Any]:
     return found
 
 
-def _secret_names(service: Service) -> list[str]:
+def _secret_names(environment: Mapping[str, str | None]) -> list[str]:
+    """Names of what might be secret; a path to a file and a number are not."""
     words = ("password", "secret", "token", "key")
     return [
         name
-        for name, value in service.get("environment", {}).items()
-        if value and not name.endswith("_FILE") and any(one in name.lower() for one in words)
+        for name, value in environment.items()
+        if any(one in name.lower() for one in words) and value and not re.fullmatch(r"/.*|[0-9.]+", value)
     ]
 
 
@@ -45,9 +49,13 @@ RULES: dict[str, Callable[[str, Service], bool]] = {
     "log rotation": lambda _, one: {"max-size", "max-file"} <= set(one.get("logging", {}).get("options", {})),
     "ports on loopback": lambda _, one: all(port.get("host_ip") == LOOPBACK for port in one.get("ports", [])),
     "network": lambda name, one: (one.get("network_mode") == "host") == (name in ON_THE_HOST),
-    "no secret in the environment": lambda _, one: not _secret_names(one),
+    "no secret in the environment": lambda _, one: not _secret_names(one.get("environment", {})),
     "our image": lambda _, one: one["image"].startswith("portcullis.invalid/") and one.get("pull_policy") == "never",
     "no socket of the engine": lambda _, one: all("docker.sock" not in v["source"] for v in one.get("volumes", [])),
+    "binds read-only": lambda _, one: all(v["type"] == "volume" or v.get("read_only") for v in one.get("volumes", [])),
+    "own namespaces": lambda name, one: (
+        one.get("pid") in (None, SHARED_PROCESSES.get(name)) and not {"ipc", "uts", "userns_mode", "cgroup"} & set(one)
+    ),
     "restart": lambda name, one: one.get("restart") == ("no" if name in ONE_SHOT else "unless-stopped"),
 }
 
@@ -70,8 +78,28 @@ def _root_options(pid: int) -> list[str]:
     return next(fields[3].split(",") for fields in lines if fields[1] == "/")
 
 
+def _environ(pid: int) -> dict[str, str]:
+    text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    return dict(line.partition("=")[::2] for line in text.split("\0") if line)
+
+
+def _own_namespaces(pid: int) -> bool:
+    return all(
+        Path(f"/proc/{pid}/ns/{name}").readlink() != Path(f"/proc/self/ns/{name}").readlink() for name in NAMESPACES
+    )
+
+
 EFFECTIVE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "non-root": lambda one: "0" not in _status(one["State"]["Pid"])["Uid"].split(),
+    "no group of root's": lambda one: (
+        not any("0" in _status(one["State"]["Pid"])[name].split() for name in ("Gid", "Groups"))
+    ),
+    "own namespaces": lambda one: _own_namespaces(one["State"]["Pid"]),
+    "binds read-only": lambda one: all(mount["Type"] != "bind" or not mount["RW"] for mount in one["Mounts"]),
+    "sized tmpfs": lambda one: all(
+        "size=" in options for options in one["HostConfig"].get("Tmpfs", {"/": ""}).values()
+    ),
+    "no secret in the environment": lambda one: not _secret_names(_environ(one["State"]["Pid"])),
     "no capability": lambda one: all(
         int(_status(one["State"]["Pid"])[name], 16) == 0 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
     ),

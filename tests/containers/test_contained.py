@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import json
+import urllib.request
+from typing import Any
+from urllib.parse import quote
 
 from stack import engine
 from tests.containers.contained import ContainedStack
+from tests.patience import until
 
+SCRAPED = 15.0
+"""Seconds between two looks of Prometheus."""
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -48,6 +55,23 @@ def test_accounts_tokens_and_metrics(contained: ContainedStack) -> None:
     said = contained.metrics()
     assert "chat_handshakes_total" in said
     assert "edge_" in said
+
+
+def test_everything_is_watched(contained: ContainedStack) -> None:
+    """Prometheus reaches the app, the edge, both stores, the machine and itself, and the exporters reach the stores."""
+
+    def asked(path: str) -> Any:
+        port = contained.settings["PORTCULLIS_PROMETHEUS_PORT"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def up() -> set[str]:
+        return {one["labels"]["job"] for one in asked("targets")["activeTargets"] if one["health"] == "up"}
+
+    jobs = {"app", "edge", "valkey", "postgres", "node", "stack", "prometheus", "alertmanager"}
+    until(lambda: up() == jobs, "every target answers", 2 * SCRAPED)
+    for query in ("redis_up == 1", "pg_up == 1", 'node_filesystem_avail_bytes{mountpoint="/"} > 0'):
+        until(lambda query=query: asked(f"query?query={quote(query)}")["result"], query, 2 * SCRAPED)  # type: ignore[misc]
 
 
 def test_true_client_addresses(contained: ContainedStack) -> None:

@@ -46,6 +46,27 @@ def test_every_fix_that_is_out_is_in(contained: ContainedStack, target: str) -> 
     """The images know the suites with fixes, and there is nothing in them that is not installed."""
     name = images.names(contained.clone)[target]
     assert base_image.lacking(name) == []
-    look = "apt-get -qq update && apt list --upgradable 2>/dev/null"
-    words = ("run", "--rm", "--user=0", "--network=host", "--tmpfs=/tmp", "--entrypoint=sh", name, "-euc", look)
-    assert "upgradable" not in engine.run(*words)
+    assert base_image.upgradable(name) == []
+
+
+def test_a_renewed_base_is_another_one_with_every_fix(contained: ContainedStack) -> None:
+    """The same suites, nothing newer out, and another identity: whatever is made from it is made anew."""
+    name = "portcullis.invalid/renewed:test"
+    engine.run("tag", images.names(contained.clone)["valkey"], name)
+    try:
+        before = engine.image_id(name)
+        base_image.renew(name)
+        assert engine.image_id(name) != before
+        assert base_image.lacking(name) == []
+        assert base_image.upgradable(name) == []
+    finally:
+        engine.run("image", "rm", "--force", name)
+
+
+def test_nothing_is_made_anew_where_no_fix_is_out(contained: ContainedStack) -> None:
+    """`make fixes` looks into every image, and says so."""
+    before = images.names(contained.clone)
+    said = contained.make("fixes").stdout
+    assert all(target in said for target in before)
+    assert "nothing was changed" in said
+    assert images.names(contained.clone) == before

@@ -29,7 +29,11 @@ BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {
     "network": lambda one: one.update(network_mode="host"),
     "no secret in the environment": lambda one: one["environment"].update(DATABASE_PASSWORD="x"),
     "our image": lambda one: one.update(image="postgres:17"),
-    "no socket of the engine": lambda one: one["volumes"].append({"source": "/var/run/docker.sock"}),
+    "no socket of the engine": lambda one: one["volumes"].append(
+        {"type": "bind", "read_only": True, "source": "/var/run/docker.sock", "target": "/s"}
+    ),
+    "binds read-only": lambda one: one["volumes"].append({"type": "bind", "source": "/", "target": "/host"}),
+    "own namespaces": lambda one: one.update(pid="host"),
     "restart": lambda one: one.pop("restart"),
 }
 
@@ -69,8 +73,8 @@ def test_running_containers_keep_every_rule(contained: ContainedStack) -> None:
 def test_a_plain_container_misses_every_rule(contained: ContainedStack) -> None:
     """A container started without our options is caught for every effective rule but seccomp, the engine's own."""
     image = contained.config()["services"]["valkey"]["image"]
-    words = ("run", "--detach", "--rm", "--user=0", "--publish=6379", "--entrypoint=sleep", image, "600")
-    container = engine.run(*words)
+    ours = ("--user=0", "--publish=6379", "--pid=host", "--volume=/tmp:/host", "--env=DATABASE_PASSWORD=x")
+    container = engine.run("run", "--detach", "--rm", *ours, "--entrypoint=sleep", image, "600")
     try:
         assert broken_effect(container) == set(EFFECTIVE) - {"seccomp"}
     finally:

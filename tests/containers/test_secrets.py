@@ -13,6 +13,7 @@ def known(contained: ContainedStack) -> set[str]:
     """Every secret of the stack, as it would be written."""
     folder = compose.folder(contained.place) / "secrets"
     passwords = {path.read_text().strip() for path in folder.iterdir() if path.name.endswith("password")}
+    passwords |= {word for text in passwords if text.startswith("{") for word in json.loads(text).values()}
     digest = {word for word in (folder / "valkey_users").read_text().split() if word.startswith("#")}
     keys = [*contained.place.tls.glob("*.key"), *(compose.folder(contained.place) / "tls").glob("*.key")]
     pems = [path.read_text() for path in keys]

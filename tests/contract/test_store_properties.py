@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.model import Change, Event, EventKind, Post, Stored, UserName
@@ -17,6 +17,7 @@ from app.store import Store
 from tests.contract.folk import ADMIN, MEMBER, MODERATOR, OTHER_MEMBER, OUTSIDER, OWNER
 from tests.contract.house import ROOM, change, dump, everything, execute, furnish, opened, state_of
 from tests.contract.shelves import Shelf
+from tests.patience import THOROUGH
 
 DAY = 86_400.0
 SAID = {Action.POST, Action.EDIT, Action.DELETE, Action.DELETE_ANY}
@@ -183,6 +184,8 @@ def furnished(shelf: Shelf) -> Iterator[str]:
     shelf.drop(url)
 
 
+# A story takes half a second on PostgreSQL.
+@settings(max_examples=1000 if THOROUGH else 50)
 @given(st.lists(STEPS, min_size=25, max_size=40))
 def test_any_story_holds_together(shelf: Shelf, furnished: str, steps: list[Step]) -> None:
     """Offsets are consecutive, access counts, the floor only rises, history is whole above it, ids keep their offset

@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from stack import exposition, listeners, processes
 from stack.place import Place
 from tests import canary
 from tests.clients import hang_up
+from tests.socket.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
@@ -138,6 +140,18 @@ class RunningStack:
     def token(self, name: str) -> str:
         """A fresh access token of the account."""
         return self.make("token", f"NAME={name}").stdout.strip()
+
+    async def mint(self, name: str, seconds: float = 3600.0) -> str:
+        """A token with so many seconds to live, made beside the server; the account is made where it is missing."""
+        inside = Server(self.state, {"issuer": self.url})
+        return await inside.token(name, expires_at=time.time() + seconds)
+
+    @contextmanager
+    def beside(self, settings: Mapping[str, str]) -> Iterator[RunningStack]:
+        """Another stack of the same kind, up, with settings of its own."""
+        with new_stack(settings, self.state) as other:
+            other.up()
+            yield other
 
     def metrics(self) -> str:
         """The exposition of app and edge."""

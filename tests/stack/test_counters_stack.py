@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -58,8 +57,7 @@ async def enter(through: Through, seen: Seen, token: str, **options: str) -> Cli
 
 async def refusals(through: Through, seen: Seen) -> None:
     """Each handshake for another reason, and each from an address of its own."""
-    now, alice = time.time(), await through.inside.token("alice-counted")
-    expired = await through.inside.mint("alice-counted", expires_at=now - 60)
+    alice, expired = [await through.stack.mint("alice-counted", seconds) for seconds in (3600, -60)]
     ticket = json.loads(
         through.ask("POST", "/api/tickets", address="127.0.8.1", Authorization=f"Bearer {alice}").rpartition(b"\r\n")[2]
     )["ticket"]
@@ -89,7 +87,7 @@ async def leave(seen: Seen, *clients: Client) -> None:
 
 async def talk(through: Through, seen: Seen) -> None:
     """Posts that are accepted, repeated and throttled, and frames that mean nothing."""
-    client = await enter(through, seen, await through.inside.token("bob-counted"), address="127.0.8.20")
+    client = await enter(through, seen, await through.stack.mint("bob-counted"), address="127.0.8.20")
     await client.join()
     posted: set[int] = set()
     for number in (*range(4), 0, *range(4, 8)):

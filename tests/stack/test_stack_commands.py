@@ -7,6 +7,7 @@ import json
 import re
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,11 @@ def test_metrics_are_one_valid_exposition(stack: RunningStack) -> None:
         for line in text.splitlines()
         if line.startswith("mtail_prog_load_errors_total") and not line.endswith(" 0")
     ]
+
+
+def test_metrics_say_when_the_certificate_ends(stack: RunningStack) -> None:
+    """Which neither app nor edge knows."""
+    assert stack.sample("portcullis_certificate_expiry_timestamp_seconds") > time.time()
 
 
 def test_a_second_up_changes_nothing(stack: RunningStack) -> None:

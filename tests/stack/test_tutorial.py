@@ -11,12 +11,11 @@ from websockets.asyncio.client import connect
 from tests.patience import PATIENCE
 from tests.socket.server import Client
 from tests.stack.running import RunningStack
-from tests.stack.through import Through
 
 
 async def test_section_wss_behind_nginx(stack: RunningStack) -> None:
     """With a token in the query a client chats over WSS; without trust in the CA, or without TLS, nothing opens."""
-    token = await Through(stack).inside.token("wss-client")
+    token = await stack.mint("wss-client", 250)
     async with connect(f"{stack.socket_url}?token={token}", ssl=stack.tls, proxy=None) as opened:
         client = Client(opened)
         await client.send(message="over WSS")

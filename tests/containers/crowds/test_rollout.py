@@ -14,7 +14,7 @@ from client.checker import report, run
 from client.record import Ended, Joined, Record
 from stack import compose, engine
 from tests.containers.contained import ContainedStack
-from tests.containers.crowd import WIDER, a_crowd, accounts
+from tests.containers.crowds.crowd import WIDER, a_crowd, accounts
 from tests.patience import THOROUGH, until
 from tests.stack.through import Through
 
@@ -85,6 +85,7 @@ async def test_an_app_that_does_not_get_well_is_taken_back(busy: ContainedStack)
 
 async def test_a_new_certificate_reaches_whoever_comes_and_disturbs_nobody(busy: ContainedStack) -> None:
     """The app stays, and so does every socket."""
+    await asyncio.to_thread(busy.make, "rollout", PORTCULLIS_MESSAGE_CHARACTERS="600")
     (token,) = await asyncio.to_thread(accounts, busy, 1)
     client = await Through(busy).connect(token)
     address, apps = ("127.0.0.1", busy.https_port), compose.ids(busy.place, "app")

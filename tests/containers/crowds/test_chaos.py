@@ -11,8 +11,8 @@ import os
 
 from client.checker import report, run
 from tests.containers.contained import ContainedStack
-from tests.containers.crowd import a_crowd
-from tests.containers.wreck import plan, suffer
+from tests.containers.crowds.crowd import a_crowd
+from tests.containers.crowds.wreck import plan, suffer
 from tests.patience import THOROUGH
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

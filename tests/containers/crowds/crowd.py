@@ -11,8 +11,6 @@ from client.check_crowd import Crowd
 from client.check_participant import Participant
 from client.credentials import Token
 from client.pace import Backoff
-from stack import compose
-from tests import canary
 from tests.containers.contained import ContainedStack
 from tests.stack.between import Between
 
@@ -29,31 +27,11 @@ WIDER = {
     "WORKERS": "4",
 }
 """Faults make clients come back more often than people do, and the judge reads all that was said at once."""
-MAKE = """
-import contextlib, io, sys, time
-from app.__main__ import main
-from app.keys import open_keys
-from app.model import Credential, Identity
-from app.settings import load
-from app.tokens import Tokens
-settings = load()
-tokens = Tokens(settings, open_keys(settings))
-for number in range(int(sys.argv[1])):
-    name = f"talker{number}"
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        main(["user", name])
-    ours = Identity(name, Credential.TOKEN, time.time() + 3600, settings.issuer, name)
-    print(tokens.access_token(ours)[0])
-"""
-"""Makes accounts, and tokens that outlive a run: the containers that mint fresh ones are being killed meanwhile."""
 
 
 def accounts(stack: ContainedStack, count: int) -> list[str]:
-    """Tokens of talker0, talker1 and so on."""
-    made = compose.run(stack.place, "exec", "--no-TTY", "app", "python", "-c", MAKE, str(count)).splitlines()
-    for secret in made:
-        canary.remember(secret)
-    return made
+    """Tokens of talker0, talker1 and so on, which outlive a run: what mints fresh ones is being killed meanwhile."""
+    return stack.mint_all((f"talker{number}", 3600.0) for number in range(count))
 
 
 @asynccontextmanager
