@@ -12,7 +12,7 @@ ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-all bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-all load prove bench docs lock format environment machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,13 @@ test-containers: machine environment ## images and containers, in a real engine
 
 test-all: export THOROUGH = 1
 test-all: test ## with more kills, more examples and more time
+
+LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
+load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…
+	$(LOAD) $${SCENARIO:-suite} $${USERS:+--users "$$USERS"} $${TIME:+--time "$$TIME"} $${HOST:+--host "$$HOST"} $${MORE:-}
+
+prove: ## every scenario five times, the report in var/load; SCENARIO=… for one of them
+	$(LOAD) $${SCENARIO:-prove} --repeat 5 $${MORE:-}
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

@@ -53,6 +53,11 @@ def _answer(done: subprocess.CompletedProcess[str], name: str) -> str:
     return done.stdout.rstrip("\n")
 
 
+def python(place: Place, settings: Mapping[str, str], *words: str) -> str:
+    """Run the app's interpreter with the app's settings; what it printed. Raises Problem with its last line."""
+    return _answer(_start(place, settings, *words), words[0])
+
+
 def attempt(place: Place, settings: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """Run one command of the app, whatever comes of it."""
     return _start(place, settings, "-m", "app", *words)

@@ -1,4 +1,4 @@
-"""What the checks and tests need beyond the product: `python3 -m stack.development environment|machine`."""
+"""What checks, tests and load need beyond the product: `python3 -m stack.development environment|load|machine`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,19 @@ FONTS = Path("/usr/share/fonts")
 
 def environment() -> None:
     """Make .venv, with everything that is Python, unless it is current."""
+    _make(CLONE / ".venv", "dev.txt")
+
+
+def load() -> None:
+    """Make the load generator's environment, unless it is current: no other gets gevent's sockets."""
+    _make(CLONE / "var" / "dev" / "load", "load.txt")
+
+
+def _make(folder: Path, lock: str) -> None:
     python = interpreter.choose()
     if python is None:
         raise Problem("No Python 3.11 or later was found: sudo apt-get install python3 python3-venv")
-    lock = CLONE / "requirements" / "dev.txt"
-    one = Environment(CLONE / ".venv", lock, CLONE / "var" / "dev" / "uv", python)
+    one = Environment(folder, CLONE / "requirements" / lock, CLONE / "var" / "dev" / "uv", python)
     if not one.current():
         print(f"Making {one.folder.relative_to(CLONE)} from {one.lock.relative_to(CLONE)}.", flush=True)
         one.make(anew=False)
@@ -65,7 +73,7 @@ def machine() -> None:
 def main() -> int:
     """Run the step that is named."""
     try:
-        {"environment": environment, "machine": machine}[sys.argv[1]]()
+        {"environment": environment, "load": load, "machine": machine}[sys.argv[1]]()
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

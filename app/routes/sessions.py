@@ -120,6 +120,7 @@ async def sign_in(
     """
     await _charge(backends, body.name, address)
     answer = await backends.auth.sign_ins.open(body.name, body.password, body.new_password, user_agent, address)
+    backends.metrics.sign_ins.labels(answer if isinstance(answer, Failure) else "accepted").inc()
     if isinstance(answer, Failure):
         raise _refused(answer)
     await _end_presented(backends, session_cookie(request.headers), address)
@@ -190,6 +191,7 @@ async def _charge(backends: Backends, name: str, address: ClientAddress) -> None
         ]
     )
     if throttle is not None:
+        backends.metrics.sign_ins.labels(throttle.limit).inc()
         SECURITY.info("sign_in_throttled", extra={"address": address.full, "limit": throttle.limit})
         raise Refused("rate_limited", throttle.retry_after, limit=throttle.limit)
 

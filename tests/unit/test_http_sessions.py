@@ -46,6 +46,17 @@ async def test_sign_in_sets_the_cookie(server: Party) -> None:
     assert value not in answer.text
 
 
+async def test_sign_ins_are_counted(server: Party) -> None:
+    """Every answer by its outcome; a throttled one by the limit."""
+    async with server.client() as client:
+        await client.post("/api/session", json=SIGN_IN)
+        for _ in range(5):
+            await client.post("/api/session", json={**SIGN_IN, "password": "not the password"})
+    text = server.backends.metrics.exposition().decode()
+    for outcome, number in (("accepted", 1), ("credentials_wrong", 4), ("sign_ins_per_account", 1)):
+        assert f'chat_sign_ins_total{{outcome="{outcome}"}} {number}.0' in text
+
+
 async def test_session_is_shown_and_ends(server: Party) -> None:
     """After sign-out the cookie opens nothing, and live sockets of the session are told to close."""
     client = await server.signed_in("alice")

@@ -1,0 +1,142 @@
+"""Attackers by what they do to rooms: they do not read, come all at once, come and go, or are very many."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import gevent
+
+from loadtest.line import PATIENCE
+from loadtest.people import ChatUser
+
+WIDE: Final = "|" + "\N{CROCODILE}" * 460
+"""Four bytes a character: as much as one message can carry."""
+READERS: Final = 4
+"""Every so many-th is a reader that stalls; the others keep the room busy."""
+
+
+class SlowReader(ChatUser):
+    """In a room where much is said: some read nothing of it until it is over, and are gone by then."""
+
+    every = 1.1
+
+    def arrive(self) -> None:
+        self.stalls = self.number % READERS == READERS - 1
+        self.line = self.enter(narrow=self.stalls)
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        if self.stalls:
+            self.stall()
+            return
+        for _ in range(4):
+            self.line.post(self.place, None, WIDE)
+        for _ in self.party.beats(self.every):
+            self.line.post(self.place, None, WIDE)
+
+    def stall(self) -> None:
+        """Read nothing; afterwards see whether the server has closed."""
+        self.counting.fact("stalled readers")
+        self.line.stall()
+        self.party.ended.wait()
+        self.line.read_on()
+        if self.line.over.wait(PATIENCE):
+            self.counting.fact("stalled readers closed by the server")
+
+
+class Herd(ChatUser):
+    """Everybody loses the connection at the same moment, and everybody is back at once, to resume where they were."""
+
+    every = 5.0
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+        joined = self.line.ask("join", room=self.place)
+        self.after, self.epoch = joined.get("offset", 0), joined.get("epoch", "")
+
+    def act(self) -> None:
+        while not self.party.ended.is_set():
+            self.counting.fact("connections lost")
+            lost = time.monotonic()
+            self.line.cut()
+            self.line = self.enter()
+            joined = self.line.ask("join", room=self.place, after=self.after, epoch=self.epoch)
+            if joined.get("recovered"):
+                self.counting.fact("connections resumed")
+                self.counting.took("comeback", time.monotonic() - lost)
+            self.party.ended.wait(self.every - (time.monotonic() - lost))
+
+
+class RoomFiller(ChatUser):
+    """One of many who all want to be in the same room."""
+
+    every = 0.5
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        if self.number == 0:
+            self.party.room.set(self.line.ask("create", title="Full", public=True).get("room", ""))
+        self.place: str = self.party.room.get()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.place)
+        for _ in self.party.beats(self.every):
+            if self.line.ask("join", window, room=self.place).get("type") == "joined":
+                self.hold(window)
+                self.party.ended.wait()
+
+
+class RoomHoarder(ChatUser):
+    """Makes rooms, which one is in from then on."""
+
+    every = 0.4
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+
+    def act(self) -> None:
+        window = self.party.tally.window(self.account.name)
+        for number, _ in enumerate(self.party.beats(self.every)):
+            answer = self.line.ask("create", title=f"Hoard {number}")
+            made = answer.get("type") == "ack"
+            if made or answer.get("limit") == "rooms_per_user":
+                now = time.monotonic()
+                window.note(now, now, accepted=made)
+                if made:
+                    self.hold(window)
+
+
+class Churner(ChatUser):
+    """Joins and leaves a room for as long as it may."""
+
+    every = 0.6
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        for _ in self.party.beats(self.every):
+            self.counting.fact("left")
+            self.line.ask("leave", room=self.place)
+            if self.line.ask("join", room=self.place).get("type") == "joined":
+                self.counting.fact("joined again")
+
+
+class Crowd(ChatUser):
+    """One talks, everybody else in a very large room listens."""
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+
+    def act(self) -> None:
+        if self.number == 0:
+            for _ in self.party.beats(1.0):
+                self.line.post(self.place)
+                self.counting.fact("messages due", self.party.arrived)
+        self.party.ended.wait()
+        gevent.sleep(1.0)
+        self.counting.fact("messages received", self.line.received)
