@@ -52,7 +52,7 @@ def about(action: Action, cell: Cell) -> dict[str, Any]:
     """The fields with which an action changes something in a furnished room."""
     other = {"user": OTHER_MEMBER}
     fields: dict[Action, dict[str, Any]] = {
-        Action.POST: {"message": "hello"},
+        Action.POST: {"message": "hello, all"},
         Action.EDIT: {"target": cell.own, "message": "better"},
         Action.DELETE: {"target": cell.own},
         Action.DELETE_ANY: {"target": cell.foreign},

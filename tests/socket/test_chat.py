@@ -12,9 +12,9 @@ async def test_a_post_reaches_every_member_once_and_is_acked(server: Server) -> 
     bob = await server.connect(await server.token("bob"))
     start = (await alice.join())["offset"]
     await bob.join()
-    assert (await alice.post("hello", id="one"))["offset"] == start + 1
+    assert (await alice.post("hello, all", id="one"))["offset"] == start + 1
     message = await bob.until(type="message")
-    assert (message["sender"], message["message"], message["offset"]) == ("alice", "hello", start + 1)
+    assert (message["sender"], message["message"], message["offset"]) == ("alice", "hello, all", start + 1)
 
 
 async def test_the_same_id_twice_is_one_offset_and_one_delivery(server: Server) -> None:
@@ -33,7 +33,7 @@ async def test_the_same_id_twice_is_one_offset_and_one_delivery(server: Server) 
 async def test_posting_without_joining_is_refused(server: Server) -> None:
     """Only members may post."""
     alice = await server.connect(await server.token("alice"))
-    assert (await alice.post("hello"))["code"] == "not_joined"
+    assert (await alice.post("hello, all"))["code"] == "not_joined"
 
 
 async def test_a_room_that_does_not_exist_cannot_be_joined(server: Server) -> None:

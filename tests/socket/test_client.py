@@ -288,7 +288,7 @@ async def test_every_verb_meets_its_server(server: Server) -> None:
         room = await owner.create("Tea time", public=True)
         assert room.role == "owner" and room.name in {row.room for row in await guest.rooms(public=True)}
         theirs = await guest.join(room.name)
-        said = await theirs.post("hello")
+        said = await theirs.post("hello, all")
         await theirs.edit(said, "hello!")
         await theirs.typing()
         await theirs.read(said)

@@ -160,7 +160,7 @@ async def test_a_killed_worker_leaves_nothing_behind(tmp_path: Path, url: str, r
         clients = [await server.connect(token, address=address) for _ in range(6)]
         for client in clients:
             await client.join()
-            assert (await client.post("hello"))["type"] == "ack"
+            assert (await client.post("hello, all"))["type"] == "ack"
         for _ in range(8):  # whoever answers, answers for both
             assert server.metric("chat_connections") == 6
             assert server.metric("chat_messages_total", outcome="accepted") == 6

@@ -164,7 +164,7 @@ async def test_a_removal_ends_a_replay(server: Server) -> None:
         for _ in range(5):
             await store.append(long)
     await chair.ask(type="join", room=room)
-    await chair.ask(type="post", room=room, message="the newest")
+    await chair.ask(type="post", room=room, message="newest of the posts here")
     slow.send(type="join", room=room, after=joined["offset"], epoch=joined["epoch"], id="j")
     answer = await slow.until(id="j")
     removal = (await chair.ask(type="kick", room=room, user=name))["offset"]

@@ -24,7 +24,7 @@ PAGES: Final = frozenset({Action.SEE, Action.HISTORY, Action.MEMBERS, Action.AUD
 EVENTS: Final[dict[Action, dict[str, Any]]] = {
     Action.JOIN: {"type": "member", "change": "joined"},
     Action.LEAVE: {"type": "member", "change": "left"},
-    Action.POST: {"type": "message", "message": "hello"},
+    Action.POST: {"type": "message", "message": "hello, all"},
     Action.EDIT: {"type": "edited", "message": "better"},
     Action.DELETE: {"type": "deleted"},
     Action.DELETE_ANY: {"type": "deleted"},

@@ -38,8 +38,8 @@ async def test_a_private_room_is_made_entered_by_invitation_and_unknown_to_other
     joined = await bob_client.ask(type="join", room=room)
     assert (joined["role"], joined["offset"], joined["title"]) == ("member", 3, "Book club")
     assert (await ann_client.until(type="member", change="joined"))["user"] == bob
-    await ann_client.post("hello", room)
-    assert (await bob_client.until(type="message"))["message"] == "hello"
+    await ann_client.post("hello, all", room)
+    assert (await bob_client.until(type="message"))["message"] == "hello, all"
     assert (await eve_client.ask(type="join", room=room))["code"] == "room_unknown"
     assert (await eve_client.ask(type="history", room=room))["code"] == "room_unknown"
 

@@ -72,7 +72,7 @@ async def honest(client: Client, ends: float) -> int:
     """Post at half the rate; how many posts were refused."""
     refused = 0
     while time.monotonic() < ends:
-        refused += (await client.post("hello"))["type"] == "error"
+        refused += (await client.post("hello, all"))["type"] == "error"
         await asyncio.sleep(2 / RATE)
     return refused
 

@@ -27,9 +27,9 @@ async def test_two_workers_behind_the_edge(another: NewStack, cluster: Cluster) 
         clients = [await through.connect(mine.token("ann")) for _ in range(4)]
         for client in clients:
             await client.join()
-        assert (await clients[0].post("hello"))["type"] == "ack"
+        assert (await clients[0].post("hello, all"))["type"] == "ack"
         for client in clients[1:]:
-            await client.until(type="message", message="hello")
+            await client.until(type="message", message="hello, all")
         for _ in range(4):
             assert mine.sample("chat_connections") == 4
         assert "nothing was changed" in mine.make("up").stdout

@@ -81,7 +81,7 @@ async def page(peer: Peer, *events: dict[str, Any], room: str = "lobby") -> None
 
 
 COMMANDS: list[tuple[str, dict[str, Any]]] = [
-    ("hello", {"type": "post", "message": "hello"}),
+    ("hello, all", {"type": "post", "message": "hello, all"}),
     ("//shrug", {"type": "post", "message": "/shrug"}),
     ("/invite bob", {"type": "invite", "user": "bob"}),
     ("/kick bob too much noise", {"type": "kick", "user": "bob", "reason": "too much noise"}),
@@ -142,14 +142,14 @@ async def test_rooms_are_entered_made_and_left() -> None:
         await one.shows("You are in no room")
         one.type("/join lobby")
         await page(one.peer)
-        one.type("hello")
+        one.type("hello, all")
         await one.peer.ack(await one.peer.expect(type="post", room="lobby"), 1)
 
 
 async def test_what_is_refused_or_not_understood_is_said() -> None:
     """In the server's own words, with the wait; the chat goes on."""
     async with seat() as one:
-        one.type("hello")
+        one.type("hello, all")
         await one.peer.refuse(await one.peer.expect(type="post"), "muted", retry_after=60.0)
         await one.shows("! No. Again in 60 s.")
         for typed, said in (
@@ -166,7 +166,7 @@ async def test_what_is_refused_or_not_understood_is_said() -> None:
 async def test_a_throttle_is_told_with_its_seconds_and_waited_out() -> None:
     """The message is not lost."""
     async with seat() as one:
-        one.type("hello")
+        one.type("hello, all")
         first = await one.peer.expect(type="post")
         await one.peer.refuse(first, "rate_limited", limit="posts_per_user", retry_after=0.2)
         await one.shows("* Too fast (posts_per_user): sent again in 0 s.")
