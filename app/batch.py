@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from app import request_id
 from app.metrics import Metrics
 from app.model import Change, Event, Post, Stored
 from app.store import Store
@@ -49,7 +50,7 @@ class Batch:
             return False
         self._waiting.append((write, answered))
         if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(self._run())
+            self._running = asyncio.get_running_loop().create_task(self._run(), context=request_id.apart())
         return True
 
     async def flush(self, seconds: float) -> bool:

@@ -9,8 +9,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app import request_id
+from app.address import through_edge
 from app.backends import Backends, build, opened
 from app.routes import health, http, socket
+from app.routes.signed import signed
 from app.settings import load
 
 
@@ -31,12 +34,17 @@ class Portcullis:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See the ASGI specification, version 3."""
-        if scope["type"] == "websocket":
-            await socket.serve(self.backends, scope, receive, send)
-        elif scope["type"] == "http" and self._is_private(scope.get("server")):
+        if scope["type"] == "http" and self._is_private(scope.get("server")):
             await health.serve(self.backends, scope, send)
-        else:
+        elif scope["type"] == "lifespan":
             await self._api(scope, receive, send)
+        else:
+            believed = through_edge(scope, self.backends.settings)
+            send = signed(send, request_id.begin(scope["headers"], believed=believed))
+            if scope["type"] == "websocket":
+                await socket.serve(self.backends, scope, receive, send)
+            else:
+                await self._api(scope, receive, send)
 
     def _is_private(self, server: tuple[str, int | None] | None) -> bool:
         if server is None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import request_id
 from app.verdict import ERRORS, REASONS, Meaning, Refusal
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -56,6 +57,11 @@ class Problem(BaseModel):
     retry_after: float | None = Field(None, description="Seconds after which a retry is worth it.", examples=[12.0])
     limit: str | None = Field(None, description="The limit that was reached.", examples=["sign_ins_per_account"])
     errors: list[FieldError] | None = Field(None, description="The fields that are not valid.")
+    request_id: str | None = Field(
+        None,
+        description="What the logs call this request; the X-Request-Id header says it, too.",
+        examples=["5f2b8c1e9a4d4c07b6e3d1f0a7c89e52"],
+    )
 
 
 class Refused(Exception):  # noqa: N818 - it ends a request early, nothing went wrong
@@ -130,7 +136,10 @@ def _body(
     }
     if retry_after is not None:
         content["retry_after"] = round(retry_after, 3)
-    body = json.dumps({**content, **extra}).encode()
+    content.update(extra)
+    if (of := request_id.current()) is not None:
+        content["request_id"] = of
+    body = json.dumps(content).encode()
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
