@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,7 +25,9 @@ class Portcullis:
     def __init__(self, backends: Backends) -> None:
         self.backends = backends
         self._private = backends.settings.private_socket.removeprefix("unix:")
-        self._api = http.create(backends, _lifespan(backends))
+        self._api = http.create(backends, _lifespan(self))
+        self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._api
+        """What answers HTTP requests."""
 
     @property
     def api(self) -> FastAPI:
@@ -44,7 +46,7 @@ class Portcullis:
             if scope["type"] == "websocket":
                 await socket.serve(self.backends, scope, receive, send)
             else:
-                await self._api(scope, receive, send)
+                await self.answer(scope, receive, send)
 
     def _is_private(self, server: tuple[str, int | None] | None) -> bool:
         if server is None:
@@ -58,10 +60,10 @@ def create_app() -> Portcullis:
     return Portcullis(build(load()))
 
 
-def _lifespan(backends: Backends) -> Any:
+def _lifespan(portcullis: Portcullis) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with opened(backends):
+        async with _traced(portcullis), opened(portcullis.backends):
             # What lives now lives for good: handshakes were 1.3 times as fast without walking it again and again.
             gc.collect()
             gc.freeze()
@@ -69,3 +71,12 @@ def _lifespan(backends: Backends) -> Any:
             yield
 
     return lifespan
+
+
+def _traced(portcullis: Portcullis) -> contextlib.AbstractAsyncContextManager[None]:
+    """Around all else, so that the last batch is still seen."""
+    if not portcullis.backends.settings.otlp_endpoint:
+        return contextlib.nullcontext()
+    from app.traces import traced  # noqa: PLC0415 - who exports nothing loads nothing that could
+
+    return traced(portcullis)

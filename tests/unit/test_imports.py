@@ -31,7 +31,7 @@ LAYERS = (
     # the edge
     {"routes", "wire"},
     # wiring of the program
-    {"main", "worker", "gunicorn_conf", "__main__"},
+    {"main", "traces", "worker", "gunicorn_conf", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -43,6 +43,7 @@ HOMES = {
     "gunicorn": {"worker", "gunicorn_conf"},
     "hiredis": {"redis_pipe"},
     "jwt": {"keys", "tokens", "issuers"},
+    "opentelemetry": {"traces"},
     "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics", "gunicorn_conf"},
     "psycopg": {"store_postgres"},
