@@ -21,8 +21,8 @@ class Collector(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, *, hangs: bool = False) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, hangs: bool = False) -> None:
+        super().__init__((host, port), _Handler)
         self.bodies: list[bytes] = []
         self.asked = threading.Event()
         self.let_go = threading.Event()
@@ -32,7 +32,7 @@ class Collector(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """What the setting names."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
 
     def requests(self) -> list[ExportTraceServiceRequest]:
         """Everything that arrived, decoded."""
@@ -72,9 +72,9 @@ def attributes(span: Span) -> dict[str, Value]:
 
 
 @contextmanager
-def collecting(*, hangs: bool = False) -> Iterator[Collector]:
+def collecting(host: str = "127.0.0.1", port: int = 0, *, hangs: bool = False) -> Iterator[Collector]:
     """A collector that serves for as long as the block lasts."""
-    with Collector(hangs=hangs) as collector:
+    with Collector(host, port, hangs=hangs) as collector:
         serving = threading.Thread(target=collector.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
         try:
