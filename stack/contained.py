@@ -19,6 +19,7 @@ from stack import (
     health,
     images,
     lock,
+    log_search,
     record,
     sbom,
     snapshot,
@@ -30,7 +31,8 @@ from stack.place import Place
 from stack.problem import Problem
 
 LINES = "40"
-EDGE_LOGS = ("/var/lib/portcullis/logs/edge-access.log", "/var/lib/portcullis/logs/edge-error.log")
+EDGE_FOLDER = "/var/lib/portcullis/logs"
+EDGE_LOGS = (f"{EDGE_FOLDER}/edge-access.log", f"{EDGE_FOLDER}/edge-error.log")
 
 
 def say(sentence: str) -> None:
@@ -117,6 +119,14 @@ class Contained:
         finally:
             edge.terminate()
             edge.wait()
+
+    def logged(self, request_id: str) -> list[str]:
+        """What edge and app have of a request: the edge's files first."""
+        self._require()
+        # grep ends with 1 where it finds nothing.
+        edge = compose.attempt(self.place, "exec", "--no-TTY", "edge", "grep", "-rhF", request_id, EDGE_FOLDER)
+        app = compose.run(self.place, "logs", "--no-color", "--no-log-prefix", "app")
+        return [*edge.stdout.splitlines(), *log_search.with_id(app.splitlines(), request_id)]
 
     def app(self, *words: str) -> str:
         """Run the app's command line beside the server, or in a container of its own while that is down."""

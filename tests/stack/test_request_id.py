@@ -1,11 +1,10 @@
-"""What an operator does with an id that a user reads out: look for it in the logs, and find everything."""
+"""What an operator does with an id that a user reads out: ask for it, and see everything."""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
 from http.client import HTTPSConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +13,10 @@ from tests.patience import PATIENCE, until
 from tests.stack.running import RunningStack
 
 
-def found(stack: RunningStack, request_id: str | None) -> dict[str, list[dict[str, Any]]]:
-    """The lines of the stack's logs that have the id, by file: `grep -r ID logs`."""
-    lines: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(Path(stack.state / "logs").iterdir()):
-        with_it = [line for line in path.read_text(errors="replace").splitlines() if str(request_id) in line]
-        if with_it:
-            lines[path.name] = [json.loads(line[line.index("{") :]) for line in with_it]
-    return lines
+def logged(stack: RunningStack, request_id: str | None) -> list[dict[str, Any]]:
+    """What `make logs REQUEST=…` prints."""
+    done = stack.make("logs", f"REQUEST={request_id}", check=False)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def ask(stack: RunningStack, path: str, body: Any, token: str) -> tuple[int, str | None, Any]:
@@ -39,10 +34,10 @@ async def test_from_the_edge_to_the_event(stack: RunningStack) -> None:
     token = await stack.mint("tracer")
     status, request_id, created = ask(stack, "/api/rooms", {"title": "Traced"}, token)
     assert status == 201, created
-    until(lambda: len(found(stack, request_id)) == 2, "edge and app have logged it")
-    lines = found(stack, request_id)
-    [edge] = lines.pop("edge-access.log")
-    [[app]] = lines.values()
+    until(lambda: len(logged(stack, request_id)) == 2, "edge and app have logged it")
+    lines = logged(stack, request_id)
+    [edge] = [line for line in lines if "path" in line]
+    [app] = [line for line in lines if "event" in line]
     assert (edge["path"], edge["status"], edge["request_id"]) == ("/api/rooms", "201", request_id)
     assert (app["event"], app["room"], app["offset"]) == ("event_stored", created["room"], 1)
     assert app["request_id"] == request_id
@@ -53,4 +48,12 @@ def test_a_refusal_says_what_to_look_for(stack: RunningStack, path: str, reason:
     """Whoever refuses, edge or app: the id in the body is the header's, and is in the log."""
     _, request_id, problem = ask(stack, path, {}, "none")
     assert (problem["reason"], problem["request_id"]) == (reason, request_id)
-    until(lambda: "edge-access.log" in found(stack, request_id), "the edge has logged it")
+    until(lambda: [line["path"] for line in logged(stack, request_id)] == [path], "the edge has logged it")
+
+
+def test_what_no_log_has(stack: RunningStack) -> None:
+    """An id that was never given out, and one that is none."""
+    done = stack.make("logs", f"REQUEST={'0' * 32}", check=False)
+    assert done.returncode != 0 and "No log has that request" in done.stderr
+    done = stack.make("logs", "REQUEST=.*", check=False)
+    assert done.returncode != 0 and "32 hexadecimal digits" in done.stderr
