@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -33,6 +33,7 @@ from app.verdict import Denied, Refusal
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 ASGI = Callable[[Any, Any, Any], Awaitable[None]]
+Judge = Callable[[Any, ConnectionId], Awaitable[Admitted | Refusal]]
 
 _log = logging.getLogger("portcullis.traces")
 _QUEUED: Final = 2048
@@ -119,34 +120,29 @@ def _provider(exporter: SpanExporter) -> TracerProvider:
     return provider
 
 
-def _started(tracer: Tracer, name: str, kind: SpanKind = SpanKind.INTERNAL) -> Span:
-    return tracer.start_span(name, _APART, kind)
-
-
-def _failed(span: Span, error: BaseException) -> None:
-    """The kind of failure, never its words."""
-    span.set_status(StatusCode.ERROR)
-    span.set_attribute("error.type", type(error).__name__)
-
-
-Judge = Callable[[Any, ConnectionId], Awaitable[Admitted | Refusal]]
+@contextmanager
+def _span(tracer: Tracer, name: str, kind: SpanKind = SpanKind.INTERNAL) -> Iterator[Span]:
+    """Around what happens inside. Of a failure its type, never its words."""
+    span = tracer.start_span(name, _APART, kind)
+    try:
+        yield span
+    except BaseException as error:
+        span.set_status(StatusCode.ERROR)
+        span.set_attribute("error.type", type(error).__name__)
+        raise
+    finally:
+        span.end()
 
 
 def _handshakes(tracer: Tracer, judge: Judge) -> Any:
     async def judged(scope: Any, connection: ConnectionId) -> Admitted | Refusal:
-        span = _started(tracer, "handshake", SpanKind.SERVER)
-        try:
+        with _span(tracer, "handshake", SpanKind.SERVER) as span:
             verdict = await judge(scope, connection)
             if isinstance(verdict, Refusal):
                 span.set_attributes({"chat.verdict": "refused", "chat.reason": verdict.reason.value})
             else:
                 facts = {"chat.profile": verdict.profile.value, "chat.credential": verdict.identity.credential.value}
                 span.set_attributes({"chat.verdict": "accepted", **facts})
-        except BaseException as error:
-            _failed(span, error)
-            raise
-        finally:
-            span.end()
         return verdict
 
     return judged
@@ -154,31 +150,19 @@ def _handshakes(tracer: Tracer, judge: Judge) -> Any:
 
 def _drains(tracer: Tracer, run: Callable[[], Awaitable[None]]) -> Any:
     async def drained() -> None:
-        span = _started(tracer, "drain")
-        try:
+        with _span(tracer, "drain"):
             await run()
-        except BaseException as error:
-            _failed(span, error)
-            raise
-        finally:
-            span.end()
 
     return drained
 
 
 def _batches(tracer: Tracer, append: Append) -> Append:
     async def appended(writes: Sequence[Write]) -> list[Stored | Denied]:
-        span = _started(tracer, "batch")
-        posts = sum(isinstance(write, Post) for write in writes)
-        span.set_attributes({"chat.posts": posts, "chat.changes": len(writes) - posts})
-        try:
+        with _span(tracer, "batch") as span:
+            posts = sum(isinstance(write, Post) for write in writes)
+            span.set_attributes({"chat.posts": posts, "chat.changes": len(writes) - posts})
             answers = await append(writes)
             span.set_attribute("chat.denied", sum(isinstance(answer, Denied) for answer in answers))
-        except BaseException as error:
-            _failed(span, error)
-            raise
-        finally:
-            span.end()
         return answers
 
     return appended
@@ -186,26 +170,20 @@ def _batches(tracer: Tracer, append: Append) -> Append:
 
 def _requests(tracer: Tracer, answer: ASGI) -> ASGI:
     async def answered(scope: Message, receive: Any, send: Send) -> None:
-        span = _started(tracer, _method(scope), SpanKind.SERVER)
+        method = _method(scope)
+        with _span(tracer, method, SpanKind.SERVER) as span:
+            span.set_attribute("http.request.method", method)
 
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                span.set_attribute("http.response.status_code", message["status"])
-            await send(message)
+            async def sending(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    # The route as the program writes it: what stands in for its variables is a room or a user.
+                    if (route := getattr(scope.get("route"), "path", None)) is not None:
+                        span.set_attribute("http.route", route)
+                        span.update_name(f"{method} {route}")
+                await send(message)
 
-        try:
             await answer(scope, receive, sending)
-        except BaseException as error:
-            _failed(span, error)
-            raise
-        finally:
-            # The route as the program writes it: what stands in for its variables would be a room or a user.
-            route = getattr(scope.get("route"), "path", None)
-            span.set_attribute("http.request.method", _method(scope))
-            if route is not None:
-                span.set_attribute("http.route", route)
-                span.update_name(f"{_method(scope)} {route}")
-            span.end()
 
     return answered
 
