@@ -125,8 +125,10 @@ class Contained:
         self._require()
         # grep ends with 1 where it finds nothing.
         edge = compose.attempt(self.place, "exec", "--no-TTY", "edge", "grep", "-rhF", request_id, EDGE_FOLDER)
-        app = compose.run(self.place, "logs", "--no-color", "--no-log-prefix", "app")
-        return [*edge.stdout.splitlines(), *log_search.with_id(app.splitlines(), request_id)]
+        # The engine itself: compose adds words for a terminal to the lines.
+        apps = [engine.attempt("logs", one) for one in compose.ids(self.place, "app")]
+        said = [line for app in apps for text in (app.stdout, app.stderr) for line in text.splitlines()]
+        return [*edge.stdout.splitlines(), *log_search.with_id(said, request_id)]
 
     def app(self, *words: str) -> str:
         """Run the app's command line beside the server, or in a container of its own while that is down."""
