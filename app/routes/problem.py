@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app import request_id
 from app.verdict import ERRORS, REASONS, Meaning, Refusal
 
+_log = logging.getLogger("portcullis.requests")
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="portcullis"'
 
@@ -75,7 +77,8 @@ class Refused(Exception):  # noqa: N818 - it ends a request early, nothing went 
 
 
 def problem(status: int, reason: str, detail: str, retry_after: float | None = None, **extra: Any) -> Response:
-    """The response of one problem; `extra` are further members of `Problem`."""
+    """The response of one problem, and its line in the log; `extra` are further members of `Problem`."""
+    _log.info("request_refused", extra={"status": int(status), "reason": str(reason)})
     code, headers, body = _body(status, reason, detail, retry_after, extra)
     response = Response(body, code)
     response.raw_headers = headers

@@ -28,6 +28,8 @@ def test_a_refused_request_says_its_id(server: Server) -> None:
     name, sent = made()
     status, headers, body = server.get("/api/session", headers=sent)
     assert (status, headers["x-request-id"], json.loads(body)["request_id"]) == (401, name, name)
+    [line] = [line for line in server.log_lines("request_refused") if line["request_id"] == name]
+    assert (line["status"], line["reason"]) == (401, "credential_missing")
     _, headers, body = server.get("/api/session", headers={"X-Request-Id": "my own"})
     assert len(headers["x-request-id"]) == 32
     assert json.loads(body)["request_id"] == headers["x-request-id"]

@@ -43,12 +43,16 @@ async def test_from_the_edge_to_the_event(stack: RunningStack) -> None:
     assert app["request_id"] == request_id
 
 
-@pytest.mark.parametrize(("path", "reason"), [("/api/rooms", "token_invalid"), ("/metrics", "not_found")])
-def test_a_refusal_says_what_to_look_for(stack: RunningStack, path: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason", "refused_by"),
+    [("/api/rooms", "token_invalid", "request_refused"), ("/metrics", "not_found", "edge")],
+)
+def test_a_refusal_says_what_to_look_for(stack: RunningStack, path: str, reason: str, refused_by: str) -> None:
     """Whoever refuses, edge or app: the id in the body is the header's, and is in the log."""
     _, request_id, problem = ask(stack, path, {}, "none")
     assert (problem["reason"], problem["request_id"]) == (reason, request_id)
-    until(lambda: [line["path"] for line in logged(stack, request_id)] == [path], "the edge has logged it")
+    wanted = {"edge", refused_by}
+    until(lambda: {line.get("event", "edge") for line in logged(stack, request_id)} == wanted, "all have logged it")
 
 
 def test_what_no_log_has(stack: RunningStack) -> None:
