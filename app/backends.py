@@ -29,6 +29,7 @@ from app.marks import Marks
 from app.metrics import Metrics
 from app.model import RoomId, SessionId
 from app.notices import Notices
+from app.outcome import Outcome
 from app.presence import Presence
 from app.protocol import Invalid
 from app.repair import Repair
@@ -250,8 +251,8 @@ def _metrics(*, together: bool) -> Metrics:
         metrics.recoveries.labels(outcome)
     for action in CHANGES:
         metrics.changes.labels(action, "stored")
-    for outcome in ("accepted", "repeated", "throttled", "invalid", "refused"):
-        metrics.messages.labels(outcome)
+    for became in Outcome:
+        metrics.messages.labels(became)
     for code in CloseCode:
         metrics.closes.labels(str(int(code)))
     for backend in ("store", "redis", "broker") if together else ("store",):

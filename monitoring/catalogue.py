@@ -144,7 +144,12 @@ CONNECTING: Final = Group(
 TALKING: Final = Group(
     "Talking",
     (
-        stacked("posts", "Posts", "What became of them.", rate("chat_messages_total", "outcome")),
+        stacked(
+            "posts",
+            "Posts",
+            "What became of them. Those refused were their senders' fault, those busy the server's.",
+            rate("chat_messages_total", "outcome"),
+        ),
         lines(
             "throttles",
             "Throttles by limit",

@@ -10,6 +10,7 @@ from app.backends import build
 from app.keys import create_key
 from app.limiter import MESSAGE_LIMITS
 from app.metrics import Metrics
+from app.outcome import Outcome
 from app.protocol import Invalid
 from app.settings import Settings
 from app.verdict import CloseCode, Reason
@@ -28,7 +29,7 @@ def test_every_series_starts_at_zero(tmp_path: Path) -> None:
         ("chat_handshakes_rejected", "reason", {str(reason) for reason in Reason}),
         ("chat_messages_throttled", "limit", {str(limit) for limit in MESSAGE_LIMITS}),
         ("chat_messages_invalid", "reason", {str(reason) for reason in Invalid}),
-        ("chat_messages", "outcome", {"accepted", "repeated", "throttled", "invalid", "refused"}),
+        ("chat_messages", "outcome", {str(one) for one in Outcome}),
         ("chat_degraded", "backend", {"store"}),
     ):
         samples = families[name].samples
