@@ -37,9 +37,10 @@ from app.resync import Resync
 from app.rooms import CHANGES, Rooms
 from app.settings import Settings
 from app.shared import Shared, share
+from app.sign_in import SIGN_INS
 from app.store import Store, StoreDown
 from app.store_database import kind_of
-from app.verdict import CloseCode, Reason
+from app.verdict import CLOSE_LABELS, Reason
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
@@ -253,8 +254,11 @@ def _metrics(*, together: bool) -> Metrics:
         metrics.changes.labels(action, "stored")
     for became in Outcome:
         metrics.messages.labels(became)
-    for code in CloseCode:
-        metrics.closes.labels(str(int(code)))
+    for code in CLOSE_LABELS:
+        metrics.closes.labels(code)
+    for answered in SIGN_INS:
+        metrics.sign_ins.labels(answered)
+    metrics.store_errors.labels("append")
     for backend in ("store", "redis", "broker") if together else ("store",):
         metrics.degraded.labels(backend).set(0)
     for what in ("publish", "receive") if together else ():
