@@ -47,8 +47,9 @@ class ContainedStack(RunningStack):
         return super().environ() | {"PORTCULLIS_SHAPE": "containers", **self.settings}
 
     def config(self) -> dict[str, Any]:
-        """What compose makes of the file and the settings."""
-        found: dict[str, Any] = json.loads(compose.run(self.place, "config", "--format", "json"))
+        """What compose makes of the file and the settings, whatever profile a service is in."""
+        words = ("--profile", "*", "config", "--format", "json")
+        found: dict[str, Any] = json.loads(compose.run(self.place, *words))
         return found
 
     def pid(self, program: str) -> int:

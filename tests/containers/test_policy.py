@@ -43,6 +43,16 @@ def test_the_file_keeps_every_rule(contained: ContainedStack) -> None:
     assert broken(contained.config()) == set()
 
 
+def test_the_profiles_are_looked_at_too(contained: ContainedStack) -> None:
+    """Grafana keeps every rule with an image of the operator's, which has to be named in full."""
+    config = copy.deepcopy(contained.config())
+    config["services"]["grafana"]["image"] = "registry.example/grafana/grafana:12.0.0"
+    assert broken(config) == set()
+    for bare in ("grafana/grafana:12.0.0", "grafana", "registry.example/grafana/grafana"):
+        config["services"]["grafana"]["image"] = bare
+        assert broken(config) == {("grafana", "our image")}
+
+
 def test_every_rule_has_a_break() -> None:
     """No rule goes untried."""
     assert BREAKS.keys() == RULES.keys()
