@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,13 @@ from app.routes.signed import Send, signed
 
 EDGES = "5f2b8c1e9a4d4c07b6e3d1f0a7c89e52"
 FORM = re.compile("[0-9a-f]{32}")
+
+
+@pytest.fixture(autouse=True)
+def left_behind() -> Iterator[None]:
+    """No other test of this process serves the requests that begin here."""
+    yield
+    request_id._current.set(None)
 
 
 def begun(*values: str, believed: bool = True) -> str:
