@@ -1,4 +1,4 @@
-"""The pages, of the chat and of its operation: a handful of static files, read once at start."""
+"""The pages: a handful of static files, read once at start."""
 
 from __future__ import annotations
 
