@@ -2,6 +2,7 @@
 
 import { spell } from '../countdown.js';
 import { element } from '../element.js';
+import { FINE, highest } from './levels.js';
 
 const WORDS = { page: 'Page', ticket: 'Ticket' };
 const TONES = { page: 'danger', ticket: 'warn' };
@@ -11,6 +12,7 @@ const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle:
 export class Alerts {
   #place;
   count = 0;
+  state = FINE;
 
   constructor(place) {
     this.#place = place;
@@ -19,6 +21,7 @@ export class Alerts {
   /** Shows them, what cannot wait first, then what began last. */
   show(alerts) {
     this.count = alerts.length;
+    this.state = highest(alerts.map(({ severity }) => (severity === 'page' ? 'bad' : 'warn')));
     const order = [...alerts].sort((one, other) => rank(one) - rank(other) || seconds(other.since) - seconds(one.since));
     const list = element('ul', { className: 'alerts' }, ...order.map(entry));
     this.#place.replaceChildren(alerts.length ? list : element('p', { className: 'nothing', textContent: 'No alert is firing.' }));
@@ -26,6 +29,7 @@ export class Alerts {
 
   fail(sentence) {
     this.count = 0;
+    this.state = FINE;
     this.#place.replaceChildren(element('p', { className: 'nothing', textContent: sentence }));
   }
 }

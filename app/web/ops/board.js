@@ -1,15 +1,16 @@
 // The charts, by group. Those that are looked at are asked for often, the others now and then.
 
 import { element, setText } from '../element.js';
-import { answer } from '../words.js';
+import { refusal } from '../words.js';
 import { Card } from './card.js';
+import { FINE } from './levels.js';
 import { Pace } from './pace.js';
 
 const PACES = { '15m': 15, '6h': 60, '7d': 300 };
 const SELDOM = 4; // times the pace, for what is out of sight
 const SLACK_MS = 500; // a timer may fire a little early
 
-/** All groups but the figures. `hooks`: ask(panel, window), which throws a Problem, and refused(problem), true when that ends it. */
+/** All panels but the figures. `hooks`: ask(panel, window, wanted), which throws a Problem, and refused(problem), true when that ends it. */
 export class Board {
   #hooks;
   #cards = [];
@@ -35,6 +36,11 @@ export class Board {
     this.#pace.stop();
   }
 
+  /** The titles of the panels whose newest value has passed a level, and their states. */
+  get passed() {
+    return this.#cards.filter(({ root, state }) => !root.hidden && state !== FINE).map(({ panel, state }) => [panel.title, state]);
+  }
+
   get #seconds() {
     return PACES[this.#window] ?? 60;
   }
@@ -56,19 +62,20 @@ export class Board {
 
   async #tick() {
     const now = performance.now();
-    const due = ({ asked, near }) => asked + this.#seconds * 1000 * (near ? 1 : SELDOM) - SLACK_MS <= now;
+    const due = ({ asked, near, failed }) => asked + this.#seconds * 1000 * (near || failed ? 1 : SELDOM) - SLACK_MS <= now;
     const wanted = this.#cards.filter(due).sort((one, other) => other.near - one.near);
     await Promise.all(wanted.map((card) => this.#load(card)));
   }
 
   async #load(card) {
     const window = this.#window;
+    const wanted = () => window === this.#window;
     card.asked = performance.now();
     try {
-      const content = await this.#hooks.ask(card.panel, window);
-      if (window === this.#window) card.show(content);
+      const content = await this.#hooks.ask(card.panel, window, wanted);
+      if (wanted()) card.show(content);
     } catch (problem) {
-      if (!this.#hooks.refused(problem) && window === this.#window) card.fail(`Nothing new: ${answer(problem)}`);
+      if (!this.#hooks.refused(problem) && wanted()) card.fail(`Nothing new: ${refusal(problem)}`);
     }
     this.#tellSilent();
   }
@@ -86,7 +93,7 @@ export class Board {
   /** One line instead of a row of empty charts. */
   #tellSilent() {
     for (const { cards, silent } of this.#groups) {
-      const names = cards.filter(({ root, asked }) => root.hidden && asked > -Infinity).map(({ panel }) => panel.title);
+      const names = cards.filter(({ empty }) => empty).map(({ panel }) => panel.title);
       silent.hidden = !names.length;
       setText(silent, `Nothing in this time: ${names.join(', ')}.`);
     }

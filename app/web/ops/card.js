@@ -8,8 +8,8 @@ import { isEmpty, Looks, newest } from './series.js';
 import { Tip } from './tip.js';
 import { format } from './units.js';
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const DATE = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const DATE = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
 
 /** The card of a panel; `root` is its element. `near` and `asked` belong to whoever asks for its answers. */
@@ -24,12 +24,15 @@ export class Card {
   #chart;
   #tip;
   #at = null;
+  state = FINE;
   near = false;
+  failed = false;
+  empty = false;
   asked = -Infinity;
 
   constructor(panel) {
     this.#panel = panel;
-    this.#legend = new Legend(panel.unit, this.#looks);
+    this.#legend = new Legend(panel, this.#looks);
     this.#tip = new Tip(this.#place);
     this.#chart = new Chart({ place: this.#place, panel, looks: this.#looks, pointed: (at) => this.#pointed(at) });
     this.#place.setAttribute('aria-label', `${panel.title}, over time`);
@@ -50,23 +53,25 @@ export class Card {
     return this.#panel;
   }
 
-  /** Shows an answer; whether there was anything to show. */
+  /** Shows an answer. A card without anything to draw is not seen. */
   show(answer) {
+    this.failed = false;
     this.#note.hidden = true;
     this.root.classList.remove('stale');
-    const empty = isEmpty(answer);
-    this.root.hidden = empty;
-    if (empty) return false;
+    this.empty = isEmpty(answer);
+    this.root.hidden = this.empty;
+    if (this.empty) return;
     this.#place.hidden = false;
     this.#chart.show(answer);
     this.#legend.show(this.#chart.series, answer.left_out);
     this.#mark(state(worst(newest(answer), this.#panel.levels), this.#panel.levels));
     this.#say();
-    return true;
   }
 
   /** Says why there is nothing new. What was there stays, pale. */
   fail(sentence) {
+    this.failed = true;
+    this.empty = false;
     this.root.hidden = false;
     this.root.classList.add('stale');
     this.#place.hidden = !this.#chart.series.length;
@@ -79,6 +84,7 @@ export class Card {
   }
 
   #mark(level) {
+    this.state = level;
     this.root.dataset.state = level;
     this.#badge.hidden = level === FINE;
     this.#badge.className = `badge ${level === 'bad' ? 'danger' : 'warn'}`;

@@ -4,13 +4,13 @@ import uPlot from '../vendor/uplot/uPlot.esm.js';
 import { drawn, lonely, stack } from './series.js';
 import { format, steps } from './units.js';
 
-const HEIGHT = 148;
+const HEIGHT = 136;
 const AXIS_FONT = '11px system-ui, "Noto Sans", "DejaVu Sans", sans-serif';
 const LEVELS = [
   ['warn', '--level-warn'],
   ['bad', '--level-bad'],
 ];
-const HOUR = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const HOUR = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric' });
 
 /** The chart of a panel in this place. `pointed(index)` hears which moment the pointer or a key is at, null for none. */
@@ -82,7 +82,7 @@ export class Chart {
     return {
       width: this.#place.clientWidth || 300,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,

@@ -9,6 +9,7 @@ const FEW = 6;
 export class Legend {
   #unit;
   #looks;
+  #title;
   #list = element('ul', { className: 'legend' });
   #more = button('link legend-more', '', () => this.#toggle());
   #rest = element('p', { className: 'hint', hidden: true });
@@ -16,9 +17,12 @@ export class Legend {
   #values = [];
   #open = false;
 
-  constructor(unit, looks) {
+  /** `title` is what a lone series is called that has no name of its own. */
+  constructor({ unit, title }, looks) {
     this.#unit = unit;
+    this.#title = title;
     this.#looks = looks;
+    this.#more.hidden = true;
     this.root = element('div', {}, this.#list, this.#more, this.#rest);
   }
 
@@ -26,7 +30,7 @@ export class Legend {
   show(series, leftOut = 0) {
     this.#series = [...series].sort((one, other) => peak(other) - peak(one));
     this.#values = this.#series.map(() => element('span', { className: 'legend-value' }));
-    const named = this.#series.length > 1 || Boolean(this.#series[0]?.label);
+    const named = this.#series.length > 1 || this.#series[0]?.label !== this.#title;
     this.#list.replaceChildren(...(named ? this.#series.map((each, at) => this.#row(each, at)) : []));
     this.#rest.hidden = !leftOut;
     setText(this.#rest, `${leftOut} more are not drawn.`);

@@ -11,23 +11,26 @@ import { Queue } from './pace.js';
 import { showRecords } from './records.js';
 import { Windows } from './windows.js';
 
+const RETRY_SECONDS = 30;
 const queue = new Queue();
 const hooks = {
-  ask: (panel, window) => ask(`/api/ops/panels/${encodeURIComponent(panel.name)}?window=${encodeURIComponent(window)}`),
+  ask: (panel, window, wanted) => ask(`/api/ops/panels/${encodeURIComponent(panel.name)}?window=${encodeURIComponent(window)}`, wanted),
   alerts: () => ask('/api/ops/alerts'),
   refused,
+  passed: () => parts?.board.passed ?? [],
 };
 let parts = null;
+let retry = 0;
 
-function ask(path) {
-  return queue.add(() => request('GET', path));
+function ask(path, wanted) {
+  return queue.add(() => request('GET', path), wanted);
 }
 
 /** Whether a refusal is about everything: then the page says so once, and asks for nothing more. */
 function refused(problem) {
-  const closing = { credential_missing: signedOut, admin_required: notAllowed, unwatched }[problem.reason];
-  if (!closing && problem.status !== 401) return false;
-  (closing ?? signedOut)();
+  if (problem.status === 401) signedOut();
+  else if (problem.reason === 'admin_required') notAllowed();
+  else return false;
   return true;
 }
 
@@ -46,9 +49,12 @@ function notAllowed() {
 function unwatched() {
   const setting = element('code', { textContent: 'PORTCULLIS_PROMETHEUS_URL' });
   const file = element('code', { textContent: 'monitoring/prometheus.yml' });
-  const how = element('p', {}, 'Start a Prometheus with ', file, ', give its address in ', setting, ', and restart the server.');
+  const none = element('li', {}, 'There is none: run one with ', file, ', give its address in ', setting, ' and restart the server.');
+  const silent = element('li', {}, 'There is one: see whether it runs and whether the server can reach it.');
   const also = element('p', { className: 'hint', textContent: 'Bans, accounts and room records work without it.' });
-  close('Nothing is watched yet', 'This server knows of no Prometheus, so there is nothing to draw.', how, also, again());
+  const how = element('ul', { className: 'how' }, none, silent);
+  close('Prometheus does not answer', 'The figures and charts of this page are its own, so there is nothing to show.', how, also, again());
+  retry = setTimeout(begin, RETRY_SECONDS * 1000);
 }
 
 function broken(problem) {
@@ -88,12 +94,16 @@ function build(groups, windows) {
 }
 
 async function begin() {
+  clearTimeout(retry);
   try {
     const { admin } = await request('GET', '/api/session');
     if (!admin) return notAllowed();
     byId('tools').hidden = false;
-    return open(await request('GET', '/api/ops/catalogue'));
+    const catalogue = await request('GET', '/api/ops/catalogue');
+    await hooks.alerts(); // nothing else tells whether there is a Prometheus
+    return open(catalogue);
   } catch (problem) {
+    if (problem.reason === 'unwatched') return unwatched();
     return refused(problem) || broken(problem);
   }
 }

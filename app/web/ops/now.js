@@ -1,17 +1,17 @@
 // How it is now: the figures, the alerts beside them, and one sentence of both.
 
 import { byId, setText } from '../element.js';
-import { answer } from '../words.js';
+import { people, refusal } from '../words.js';
 import { Alerts } from './alerts.js';
 import { Figure } from './figure.js';
-import { highest } from './levels.js';
+import { FINE, highest } from './levels.js';
 import { Pace } from './pace.js';
 
 const SECONDS = 15;
 const WINDOW = '15m';
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
-/** `hooks`: ask(panel, window) and alerts(), which throw a Problem, and refused(problem), true when that ends it. */
+/** `hooks`: ask(panel, window) and alerts(), which throw a Problem; refused(problem), true when that ends it; passed(), from board.js. */
 export class Now {
   #hooks;
   #figures;
@@ -35,7 +35,7 @@ export class Now {
   stop() {
     this.#pace.stop();
     this.#pulse.hidden = true;
-    this.#tell('', 'fine');
+    this.#tell('', FINE);
   }
 
   async #tick() {
@@ -55,7 +55,7 @@ export class Now {
       return 'shown';
     } catch (problem) {
       if (this.#hooks.refused(problem)) return 'over';
-      target.fail(answer(problem));
+      target.fail(refusal(problem));
       return 'failed';
     }
   }
@@ -66,16 +66,19 @@ export class Now {
     setText(this.#pulse, known ? `Live · ${CLOCK.format(this.#answered)}` : since);
   }
 
+  /** The worst in one sentence: what fires, and what has passed a level, here or among the charts. */
   #sum(known) {
-    const passed = this.#figures.filter(([{ name }, { state }]) => name !== 'alerts' && state !== 'fine').length;
+    if (!known) return this.#tell('Nothing is known right now', 'bad');
+    const figures = this.#figures.filter(([{ name }, { state }]) => name !== 'alerts' && state !== FINE);
+    const passed = [...figures.map(([{ title }, { state }]) => [title, state]), ...this.#hooks.passed()];
+    const titles = [...new Set(passed.map(([title]) => title))];
     const count = this.#alerts.count;
     const words = [
       count ? `${count} ${count === 1 ? 'alert' : 'alerts'} firing` : '',
-      passed ? `${passed} ${passed === 1 ? 'figure deserves' : 'figures deserve'} a look` : '',
+      titles.length ? `look at ${people(titles)}` : '',
     ].filter(Boolean);
-    if (!known) return this.#tell('Nothing is known right now', 'bad');
-    const level = highest([count ? 'warn' : 'fine', ...this.#figures.map(([, { state }]) => state)]);
-    return this.#tell(words.join(', ') || 'All is well', level, count + passed);
+    const level = highest([...passed.map(([, state]) => state), this.#alerts.state]);
+    return this.#tell(capital(words.join('; ')) || 'All is well', level, count + titles.length);
   }
 
   #tell(text, level, count = 0) {
@@ -83,4 +86,8 @@ export class Now {
     this.#summary.dataset.state = level;
     document.title = `${count ? `(${count}) ` : ''}Operations · Portcullis`;
   }
+}
+
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }

@@ -1,28 +1,52 @@
 // How often what is asked: a few questions at a time, in turn, and none while nobody looks.
 
 const AT_ONCE = 4; // of the page's questions; the edge and Prometheus have others to answer
+const PER_SECOND = 6; // below the edge's ten, so that two pages at one address still pass
+const BURST = 40;
 
-/** Answers questions in the order in which they came, some at a time. */
+/** Answers questions in the order in which they came, some at a time and not too many a second. */
 export class Queue {
   #waiting = [];
   #running = 0;
+  #tokens = BURST;
+  #counted = performance.now();
+  #timer = 0;
 
-  /** The promise of what `ask()` gives, once it was its turn. */
-  add(ask) {
+  /** The promise of what `ask()` gives once it was its turn; of null when it is not `wanted()` any more by then. */
+  add(ask, wanted = () => true) {
     return new Promise((resolve, reject) => {
-      this.#waiting.push(() => ask().then(resolve, reject));
+      this.#waiting.push({ ask, wanted, resolve, reject });
       this.#next();
     });
   }
 
   #next() {
-    while (this.#running < AT_ONCE && this.#waiting.length) {
-      this.#running += 1;
-      this.#waiting.shift()().finally(() => {
+    clearTimeout(this.#timer);
+    while (this.#waiting.length && this.#running < AT_ONCE) {
+      if (!this.#waiting[0].wanted()) this.#waiting.shift().resolve(null);
+      else if (this.#spend()) this.#run(this.#waiting.shift());
+      else return void (this.#timer = setTimeout(() => this.#next(), 1000 / PER_SECOND));
+    }
+    return undefined;
+  }
+
+  #run({ ask, resolve, reject }) {
+    this.#running += 1;
+    ask()
+      .then(resolve, reject)
+      .finally(() => {
         this.#running -= 1;
         this.#next();
       });
-    }
+  }
+
+  #spend() {
+    const now = performance.now();
+    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#counted) / 1000) * PER_SECOND);
+    this.#counted = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
   }
 }
 

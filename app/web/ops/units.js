@@ -36,8 +36,9 @@ export function parts(value, unit) {
 
 /** The distances at which an axis of this unit may have its lines; null for the usual ones. */
 export function steps(unit) {
-  if (!unit.startsWith('bytes')) return null;
-  return Array.from({ length: 50 }, (_, power) => 2 ** power);
+  if (unit.startsWith('bytes')) return Array.from({ length: 50 }, (_, power) => 2 ** power);
+  if (unit === 'count') return Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+  return null;
 }
 
 function number(value) {
