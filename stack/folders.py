@@ -10,7 +10,7 @@ from pathlib import Path
 from stack import unix_user
 from stack.place import Place
 
-COPIED = ("app", "stack", "nginx")
+COPIED = ("app", "monitoring", "stack", "nginx")
 """What the supervised processes import or read."""
 PROGRAM_LOGS = ("app.log", "edge.log", "mtail.log", "rotation.log", "supervisor.log")
 

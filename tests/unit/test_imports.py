@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stack import images
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "app").rglob("*.py"))
 
@@ -117,3 +119,10 @@ def test_words_do_no_io() -> None:
     words += [ROOT / f"{name.replace('.', '/')}.py" for name in WORDS_OF_MONITORING]
     for path in words:
         assert not forbidden & set(imported(path)), path
+
+
+def test_the_app_s_image_has_what_it_takes_of_monitoring() -> None:
+    """Those words and the package they are in; the image is made anew when one of them changes."""
+    files = ["monitoring/__init__.py", *(f"{name.replace('.', '/')}.py" for name in sorted(WORDS_OF_MONITORING))]
+    assert list(images.WATCHED) == files
+    assert f"COPY {' '.join(files)} monitoring/\n" in (ROOT / "Dockerfile").read_text()
