@@ -8,6 +8,7 @@ import { format, parts } from './units.js';
 const SVG = 'http://www.w3.org/2000/svg';
 const WIDTH = 100;
 const HEIGHT = 20;
+const FEWEST = 4; // fewer values are no line
 
 /** The figure of a panel of kind `stat`; `root` is its element. */
 export class Figure {
@@ -46,7 +47,7 @@ export class Figure {
     const [figure, unit] = parts(value, this.#panel.unit);
     setText(this.#value, figure);
     setText(this.#unit, unit);
-    this.#tell(value === null ? 'No data' : answer.series.length > 1 ? one.label : '');
+    this.#tell(value === null ? 'No data' : answer.series.length > 1 && value ? one.label : '');
     this.#mark(state(value, this.#panel.levels));
     this.#line.setAttribute('d', one ? path(one.values) : '');
   }
@@ -76,6 +77,7 @@ export class Figure {
 /** A line through the values, from the least to the most of them; level where they are all one. */
 function path(values) {
   const known = values.filter((value) => value !== null);
+  if (known.length < FEWEST) return '';
   const [low, high] = [Math.min(...known), Math.max(...known)];
   const top = (value) => (high === low ? HEIGHT - 2 : HEIGHT - 2 - ((value - low) / (high - low)) * (HEIGHT - 4));
   const left = (at) => (at / Math.max(1, values.length - 1)) * WIDTH;

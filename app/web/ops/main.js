@@ -53,7 +53,7 @@ function unwatched() {
   const silent = element('li', {}, 'There is one: see whether it runs and whether the server can reach it.');
   const also = element('p', { className: 'hint', textContent: 'Bans, accounts and room records work without it.' });
   const how = element('ul', { className: 'how' }, none, silent);
-  close('Prometheus does not answer', 'The figures and charts of this page are its own, so there is nothing to show.', how, also, again());
+  close('Prometheus does not answer', 'The figures and charts come from it, so there is nothing to show.', how, also, again());
   retry = setTimeout(begin, RETRY_SECONDS * 1000);
 }
 
