@@ -17,6 +17,7 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 from tests.browser.chromium import chromium, trust
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.watched import STRANGERS, knock, talk, watched
+from tests.monitoring import parts
 from tests.stack.running import RunningStack
 
 NAMES = ("ada", "bob", "carol", "dora", "emil", "fay", "gus", "hana")
@@ -29,7 +30,7 @@ def main(folder: Path, calm: float = CALM_SECONDS, flood: float = FLOOD_SECONDS)
     """Write ops-calm.png and ops-flood.png into the folder."""
     with contextlib.ExitStack() as open_:
         scratch = Path(open_.enter_context(tempfile.TemporaryDirectory()))
-        stack = open_.enter_context(watched(scratch))
+        stack = open_.enter_context(watched(scratch, open_.enter_context(parts.node(scratch))))
         stack.make("backup", TO=str(scratch / "backup"))
         trust(scratch / "home", stack.ca)
         browser = open_.enter_context(chromium(open_.enter_context(sync_playwright()), scratch / "home"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from tests.browser.conftest import Enter
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.pictures import DESKTOP, PHONE, take
 from tests.browser.watched import STRANGERS, knock, talk, watched
+from tests.monitoring import parts
 from tests.patience import PATIENCE
 from tests.stack.running import RunningStack
 
@@ -71,9 +73,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(stack: RunningStack, folder: Path) -> Iterator[RunningStack]:
+def exporter(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Where the machine's exporter answers, and what ends it."""
+    with contextlib.ExitStack() as open_:
+        yield open_.enter_context(parts.node(folder)), open_.close
+
+
+@pytest.fixture(scope="module")
+def place(stack: RunningStack, folder: Path, exporter: tuple[str, Callable[[], None]]) -> Iterator[RunningStack]:
     """A watched stack, where somebody talked and somebody was refused."""
-    with watched(folder, stack.state) as one, ThreadPoolExecutor(1) as other:
+    with watched(folder, exporter[0], stack.state, hasty=True) as one, ThreadPoolExecutor(1) as other:
         # Playwright has an event loop of its own in this thread
         other.submit(asyncio.run, _life(one, 25)).result()
         yield one
@@ -120,7 +129,6 @@ def card(one: Person, name: str) -> Locator:
 def test_an_administrator_sees_figures_and_charts(place: RunningStack, visit: Visit, pictures: Path) -> None:
     """Real values, with their units, in all windows; what is refused shows up by itself, and keys read a chart."""
     ada = visit("ops-ada", **DESKTOP)
-    expect(ada.page.get_by_text("No alert is firing.")).to_be_visible(timeout=PATIENCE_MS)
     expect(figure(ada, "down")).to_contain_text("0", timeout=PATIENCE_MS)
     expect(figure(ada, "certificate")).to_contain_text(re.compile(r"\d+ d"))
     expect(figure(ada, "backup")).to_contain_text("No data")
@@ -251,6 +259,23 @@ def test_one_panel_that_fails_does_not_trouble_the_others(visit: Visit) -> None:
     expect(ada.page.locator("#pulse")).to_contain_text("Live")
     ada.page.unroute("**/panels/memory?*")
     expect(card(ada, "memory").locator("canvas")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_what_is_bad_is_said_in_words_and_colours(
+    visit: Visit, exporter: tuple[str, Callable[[], None]], pictures: Path
+) -> None:
+    """A part that stops answering turns its figure, fires its alert, and is named in the page's one sentence."""
+    ada, phone = visit("ops-ada", **DESKTOP), visit("ops-ada", **PHONE)
+    expect(figure(ada, "down")).to_have_attribute("data-state", "fine", timeout=PATIENCE_MS)
+    exporter[1]()
+    for one in (ada, phone):
+        expect(figure(one, "down")).to_contain_text("Bad", timeout=2 * PATIENCE_MS)
+        alert = one.page.locator('[data-alert="PartDown"]')
+        expect(alert).to_contain_text("docs/operate/alerts/PartDown.md", timeout=2 * PATIENCE_MS)
+        expect(one.page.locator("#summary")).to_contain_text("Parts down")
+        expect(one.page).to_have_title(re.compile(r"^\(\d+\) Operations"))
+    take(ada, pictures, "ops-trouble-desktop")
+    take(phone, pictures, "ops-trouble-phone")
 
 
 def test_units_levels_and_stacks(person: Enter) -> None:

@@ -26,16 +26,19 @@ WORDS = ("Morning, all", "Who has the key?", "The gate is up", "Back at noon", "
 
 
 @contextlib.contextmanager
-def watched(folder: Path, seed: Path | None = None) -> Iterator[RunningStack]:
-    """The stack. Prometheus has the committed configuration and looks every second."""
+def watched(folder: Path, node: str, seed: Path | None = None, *, hasty: bool = False) -> Iterator[RunningStack]:
+    """The stack. Prometheus has the committed configuration and looks every second; a hasty one fires alerts at once.
+
+    `node` is where the machine's exporter answers.
+    """
     with contextlib.ExitStack() as open_:
         stack = open_.enter_context(new_stack({}, seed))
         addresses = {
             "counter": open_.enter_context(_counter(stack.place)),
-            "node": open_.enter_context(parts.node(folder)),
+            "node": node,
             "alertmanager": open_.enter_context(parts.alertmanager(folder, _quiet(folder))),
         }
-        watching = open_.enter_context(prometheus(folder, addresses))
+        watching = open_.enter_context(prometheus(folder, addresses, hasty=hasty))
         stack.settings = {"PORTCULLIS_PROMETHEUS_URL": f"http://{watching.address}"}
         stack.up()
         yield stack
