@@ -31,8 +31,8 @@ export class Figure {
     this.root = element(
       'li',
       { className: 'figure', title: panel.tells, 'data-panel': panel.name, 'data-state': FINE },
-      element('div', { className: 'figure-head' }, element('h3', { textContent: panel.title }), this.#badge),
-      element('p', {}, this.#value, ' ', this.#unit),
+      element('h3', { textContent: panel.title }),
+      element('p', { className: 'figure-row' }, element('span', {}, this.#value, ' ', this.#unit), this.#badge),
       this.#about,
       svg,
       element('p', { className: 'visually-hidden', textContent: panel.tells }),
