@@ -214,6 +214,10 @@ def test_an_administrator_bans_and_lifts_and_reads(visit: Visit, pictures: Path)
     records.get_by_label("Room", exact=True).fill("lobby")
     records.get_by_role("button", name="Show").click()
     ada.told("Nothing was changed about this room.")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Chat").click()
+    expect(ada.connected().page.get_by_role("link", name="Operations")).to_be_visible()
+    take(ada, pictures, "ops-link-desktop")
 
 
 def test_who_is_no_administrator_gets_a_sentence(
@@ -225,6 +229,8 @@ def test_who_is_no_administrator_gets_a_sentence(
     expect(bob.page.get_by_role("link", name="Back to the chat")).to_have_attribute("href", "/")
     expect(bob.page.get_by_role("button", name="Bans")).to_be_hidden()
     take(bob, pictures, "ops-refused-desktop")
+    bob.page.get_by_role("link", name="Back to the chat").click()
+    expect(bob.connected().page.get_by_role("link", name="Operations")).to_be_hidden()
     stranger = Person(window.new_context(viewport={"width": 390, "height": 780}), place.url, "", "")
     asked = stranger.requests("/api/ops/")
     stranger.page.goto(f"{place.url}/ops")
