@@ -249,7 +249,7 @@ class Settings(BaseSettings):
 
     # Watching
     prometheus_url: str = ""
-    """Prometheus, whose charts and alerts the page `/ops` shows to administrators: `http://HOST:PORT`; unset: none."""
+    """Prometheus, whose charts and alerts `/ops` shows administrators: `http://HOST:PORT`; unset: the stack's own."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""
 

@@ -12,7 +12,7 @@ from stack.place import Place
 
 COPIED = ("app", "monitoring", "stack", "nginx")
 """What the supervised processes import or read."""
-PROGRAM_LOGS = ("app.log", "edge.log", "mtail.log", "rotation.log", "supervisor.log")
+PROGRAM_LOGS = ("app.log", "carrier.log", "edge.log", "mtail.log", "prometheus.log", "rotation.log", "supervisor.log")
 
 
 def make(place: Place) -> None:
