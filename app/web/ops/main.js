@@ -47,9 +47,9 @@ function notAllowed() {
 }
 
 function unwatched() {
-  const setting = element('code', { textContent: 'PORTCULLIS_PROMETHEUS_URL' });
-  const file = element('code', { textContent: 'monitoring/prometheus.yml' });
-  const none = element('li', {}, 'There is none: run one with ', file, ', give its address in ', setting, ' and restart the server.');
+  const code = (text) => element('code', { textContent: text });
+  const [make, setting] = [code('make up'), code('PORTCULLIS_PROMETHEUS_URL')];
+  const none = element('li', {}, 'There is none: install the distribution’s and ', make, ', or name another in ', setting, '.');
   const silent = element('li', {}, 'There is one: see whether it runs and whether the server can reach it.');
   const also = element('p', { className: 'hint', textContent: 'Bans, accounts and room records work without it.' });
   const how = element('ul', { className: 'how' }, none, silent);
@@ -71,6 +71,8 @@ function close(title, text, ...more) {
   parts?.board.stop();
   byId('watch').hidden = true;
   byId('windows').hidden = true;
+  // said already: whoever is at its button stays there
+  if (!byId('closed').hidden && byId('closed-title').textContent === title) return;
   byId('closed-title').textContent = title;
   byId('closed-text').replaceChildren(element('p', { textContent: text }), ...more);
   byId('closed').hidden = false;
