@@ -56,6 +56,34 @@ async () => {
   return [stack(of([1, null, 2], [3, null, null])), lonely([1, null, 2, 3, null, 4])];
 }
 """
+PACE = """
+async () => {
+  const { Pace, Queue } = await import('/web/ops/pace.js');
+  let hidden = true;
+  let ticks = 0;
+  Object.defineProperty(document, 'hidden', { get: () => hidden });
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+  const pace = new Pace(0.01, async () => (ticks += 1));
+  pace.start();
+  await pause(100);
+  const away = ticks;
+  hidden = false;
+  document.dispatchEvent(new Event('visibilitychange'));
+  while (ticks < 3) await pause(5);
+  pace.stop();
+  const seen = { running: 0, most: 0 };
+  const ask = async () => {
+    seen.most = Math.max(seen.most, (seen.running += 1));
+    await pause(1);
+    seen.running -= 1;
+    return 'answer';
+  };
+  const queue = new Queue();
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => queue.add(ask, () => at % 2 === 0)));
+  const asked = answers.filter((one) => one === 'answer').length;
+  return [away, seen.most, asked, answers.filter((one) => one === null).length];
+}
+"""
 INKED = """
 (canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -308,3 +336,8 @@ def test_units_levels_and_stacks(person: Enter) -> None:
     ]
     assert page.evaluate(LEVELS, given) == ["fine", "warn", "bad", "fine", "warn", "bad", "fine"]
     assert page.evaluate(DRAWN) == [[[1, None, 2], [4, None, 2]], [0, 5]]
+
+
+def test_nothing_is_asked_while_nobody_looks(person: Enter) -> None:
+    """A hidden tab is silent and goes on at once when it is seen; four questions at a time, none that is outdated."""
+    assert person("page-ada").page.evaluate(PACE) == [0, 4, 10, 10]
