@@ -17,12 +17,12 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 from tests.browser.chromium import chromium, trust
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.watched import STRANGERS, knock, talk, watched
-from tests.monitoring import parts
 from tests.stack.running import RunningStack
 
 NAMES = ("ada", "bob", "carol", "dora", "emil", "fay", "gus", "hana")
 CALM_SECONDS = 600.0
 FLOOD_SECONDS = 150.0
+MARGIN = 5.0
 SIZE: ViewportSize = {"width": 1440, "height": 1080}
 
 
@@ -30,7 +30,7 @@ def main(folder: Path, calm: float = CALM_SECONDS, flood: float = FLOOD_SECONDS)
     """Write ops-calm.png and ops-flood.png into the folder."""
     with contextlib.ExitStack() as open_:
         scratch = Path(open_.enter_context(tempfile.TemporaryDirectory()))
-        stack = open_.enter_context(watched(scratch, open_.enter_context(parts.node(scratch))))
+        stack = open_.enter_context(watched(scratch, node=""))
         stack.make("backup", TO=str(scratch / "backup"))
         trust(scratch / "home", stack.ca)
         browser = open_.enter_context(chromium(open_.enter_context(sync_playwright()), scratch / "home"))
@@ -38,10 +38,10 @@ def main(folder: Path, calm: float = CALM_SECONDS, flood: float = FLOOD_SECONDS)
         admin.open().sign_in().connected()
         admin.page.goto(f"{stack.url}/ops")
         with ThreadPoolExecutor(1) as other:
-            other.submit(asyncio.run, _people(stack, calm)).result()
-            story = other.submit(asyncio.run, _flood(stack, flood))
+            story = other.submit(asyncio.run, _story(stack, calm, flood))
+            admin.page.wait_for_timeout(calm * 1000)
             _take(admin.page, folder / "ops-calm.png")
-            admin.page.wait_for_timeout((flood - 20) * 1000)
+            admin.page.wait_for_timeout((flood - MARGIN) * 1000)
             _take(admin.page, folder / "ops-flood.png")
             story.result()
 
@@ -52,33 +52,24 @@ def _take(page: Page, path: Path) -> None:
     page.screenshot(path=path)
 
 
-async def _people(stack: RunningStack, seconds: float) -> None:
-    """A few who talk, and somebody who mistypes now and then."""
-    stop = asyncio.Event()
-    talking = [asyncio.create_task(talk(stack, name, 2.0 + at, stop)) for at, name in enumerate(NAMES)]
-    for at in range(int(seconds / 20)):
-        await asyncio.sleep(20)
-        if at % 5 == 2:
-            await knock(stack, STRANGERS[0])
-    stop.set()
-    await asyncio.gather(*talking)
-
-
-async def _flood(stack: RunningStack, seconds: float) -> None:
-    """The same people, many strangers, and one who cannot stop writing."""
+async def _story(stack: RunningStack, calm: float, flood: float) -> None:
+    """A few who talk, and one who forgets the token; then many strangers besides, and one who cannot stop writing."""
     stop = asyncio.Event()
     tasks = [asyncio.create_task(talk(stack, name, 2.0 + at, stop)) for at, name in enumerate(NAMES)]
-    tasks += [asyncio.create_task(_storm(stack, address, stop)) for address in STRANGERS]
+    forgetful = asyncio.create_task(_knock_again(stack, STRANGERS[0], 90, stop))
+    await asyncio.sleep(calm + MARGIN)
+    tasks += [asyncio.create_task(_knock_again(stack, address, 0.3, stop)) for address in STRANGERS]
     tasks.append(asyncio.create_task(_chatter(stack, stop)))
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(flood)
     stop.set()
-    await asyncio.gather(*tasks)
+    await asyncio.gather(forgetful, *tasks)
 
 
-async def _storm(stack: RunningStack, address: str, stop: asyncio.Event) -> None:
+async def _knock_again(stack: RunningStack, address: str, every: float, stop: asyncio.Event) -> None:
     while not stop.is_set():
         await knock(stack, address)
-        await asyncio.sleep(0.3)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every)
 
 
 async def _chatter(stack: RunningStack, stop: asyncio.Event) -> None:

@@ -29,7 +29,7 @@ WORDS = ("Morning, all", "Who has the key?", "The gate is up", "Back at noon", "
 def watched(folder: Path, node: str, seed: Path | None = None, *, hasty: bool = False) -> Iterator[RunningStack]:
     """The stack. Prometheus has the committed configuration and looks every second; a hasty one fires alerts at once.
 
-    `node` is where the machine's exporter answers.
+    `node` is where the machine's exporter answers, nothing where the machine is not watched.
     """
     with contextlib.ExitStack() as open_:
         stack = open_.enter_context(new_stack({}, seed))
@@ -78,17 +78,19 @@ async def line(stack: RunningStack, token: str | None, address: str = "127.0.0.1
 
 
 async def talk(stack: RunningStack, name: str, every: float, stop: asyncio.Event) -> None:
-    """One person who is in the lobby and says something now and then."""
-    async with line(stack, await stack.mint(name)) as one:
-        await one.send(json.dumps({"type": "join", "room": "lobby"}))
-        reading = asyncio.create_task(_read(one))
-        for number, words in enumerate(cycle(WORDS)):
-            await one.send(json.dumps({"type": "post", "room": "lobby", "message": words, "id": f"{number}"}))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every)
-            if stop.is_set() or reading.done():
-                break
-        reading.cancel()
+    """One person in the lobby who says something now and then, and comes back when the token has ended."""
+    words = enumerate(cycle(WORDS))
+    while not stop.is_set():
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async with line(stack, await stack.mint(name)) as one:
+                await one.send(json.dumps({"type": "join", "room": "lobby"}))
+                reading = asyncio.create_task(_read(one))
+                while not (stop.is_set() or reading.done()):
+                    number, said = next(words)
+                    await one.send(json.dumps({"type": "post", "room": "lobby", "message": said, "id": f"{number}"}))
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stop.wait(), every)
+                reading.cancel()
 
 
 async def knock(stack: RunningStack, address: str, token: str | None = None) -> int:
