@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from http.server import ThreadingHTTPServer
 from itertools import cycle
@@ -79,15 +80,15 @@ async def line(stack: RunningStack, token: str | None, address: str = "127.0.0.1
 
 async def talk(stack: RunningStack, name: str, every: float, stop: asyncio.Event) -> None:
     """One person in the lobby who says something now and then, and comes back when the token has ended."""
-    words = enumerate(cycle(WORDS))
+    words = cycle(WORDS)
     while not stop.is_set():
         with contextlib.suppress(websockets.ConnectionClosed):
             async with line(stack, await stack.mint(name)) as one:
                 await one.send(json.dumps({"type": "join", "room": "lobby"}))
                 reading = asyncio.create_task(_read(one))
                 while not (stop.is_set() or reading.done()):
-                    number, said = next(words)
-                    await one.send(json.dumps({"type": "post", "room": "lobby", "message": said, "id": f"{number}"}))
+                    post = {"type": "post", "room": "lobby", "message": next(words), "id": uuid.uuid4().hex}
+                    await one.send(json.dumps(post))
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), every)
                 reading.cancel()

@@ -1,7 +1,10 @@
 // What a panel answered, made ready to be drawn.
 
 const COLOURS = 8;
-const NAMED = { accepted: 'good', throttled: 'warn', refused: 'bad', '1': 7, '2': 'good', '3': 3, '4': 'warn', '5': 'bad' };
+const NAMED = {
+  ...{ accepted: 'good', repeated: 3, throttled: 'warn', refused: 'bad', invalid: 4 },
+  ...{ 1: 7, 2: 'good', 3: 3, 4: 'warn', 5: 'bad' }, // an answer's class; codes of more digits have no colour of their own
+};
 
 /** The newest value of each series, null where it has none at the newest two moments. */
 export function newest({ series }) {
