@@ -39,6 +39,7 @@ from app.shared import Shared, share
 from app.store import Store, StoreDown
 from app.store_database import kind_of
 from app.verdict import CloseCode, Reason
+from app.watch import Watch
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
@@ -71,6 +72,7 @@ class Backends:
     floods: Floods
     marks: Marks
     chat: Chat
+    watch: Watch
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def background(self, task: asyncio.Task[None]) -> None:
@@ -192,6 +194,7 @@ def build(settings: Settings) -> Backends:
         floods,
         marks,
         chat,
+        Watch(settings.prometheus_url),
     )
 
 
@@ -213,6 +216,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
             for clock in clocks:
                 clock.cancel()
             await asyncio.gather(*clocks, return_exceptions=True)
+            backends.watch.close()
             backends.notices.stop()
             await backends.batch.flush(settings.store_timeout_seconds)
             await backends.attempt(backends.marks.flush)

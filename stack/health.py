@@ -12,6 +12,7 @@ from stack.place import Place
 from stack.supervision import ProgramState
 
 EXPECTED = ("app", "edge", "mtail", "rotation")
+"""Those that are always supervised."""
 
 
 def ill(states: list[ProgramState]) -> list[str]:
@@ -21,7 +22,7 @@ def ill(states: list[ProgramState]) -> list[str]:
         f"{name} is {found[name].state.lower()} ({found[name].detail})"
         if name in found
         else f"{name} is not supervised"
-        for name in EXPECTED
+        for name in (*EXPECTED, *sorted(found.keys() - {*EXPECTED}))
         if name not in found or found[name].state != "RUNNING"
     ]
 

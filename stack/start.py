@@ -11,6 +11,7 @@ from stack import (
     app_command,
     certificate,
     edge_config,
+    embedded_watch,
     folders,
     health,
     interpreter,
@@ -64,7 +65,7 @@ class Start:
     def check_machine(self) -> None:
         """Every reason not to start, at once and before anything is changed."""
         with self.steps.step("check the machine"):
-            found = machine.problems(self.place)
+            found = machine.problems(self.place) + embedded_watch.problems(self.place, self.settings)
             if found:
                 raise Problem("Nothing was changed, because:\n" + "\n".join(f"  - {line}" for line in found))
 
@@ -87,12 +88,18 @@ class Start:
     def make_folders(self) -> None:
         """The service users, the folders they own, and the code where they can reach it."""
         with self.steps.step("prepare users and folders") as notes:
-            notes += [f"new user {name}" for name in unix_user.create()]
+            notes += [f"new user {name}" for name in unix_user.create(watched=self.watched)]
             if not self.place.run.exists():
                 notes.append(str(self.place.state))
             folders.make(self.place)
             if folders.copy_code(self.place):
                 notes.append(f"{self.place.clone} is out of the service users' reach, so its code was copied here")
+            embedded_watch.write(self.place, self.settings)
+
+    @property
+    def watched(self) -> bool:
+        """Whether Prometheus is one of the programs."""
+        return embedded_watch.command(self.settings) is not None
 
     def make_environment(self) -> None:
         """The hash-locked runtime environment."""
@@ -151,7 +158,7 @@ class Start:
             (self.place.supervision / "supervisord.conf").write_text(text)
             self.write_record(fingerprint)
             supervision.start(self.place, app_command.environ(self.place, self.settings))
-            notes.append("app, edge, mtail")
+            notes.append("app, edge, mtail, Prometheus" if self.watched else "app, edge, mtail")
             self.wait_ready()
 
     def fingerprint(self, supervisor_text: str) -> str:

@@ -37,6 +37,13 @@ def free_port() -> int:
             return port
 
 
+def free_pair() -> int:
+    """A free port with another one above it."""
+    while listeners.busy((port := free_port()) + 1):
+        pass
+    return port
+
+
 @dataclass
 class RunningStack:
     """One stack. Made by `new_stack`, started by `up`; every call runs the make target that a person would run."""
@@ -48,6 +55,7 @@ class RunningStack:
     """Words in front of make: another user, other limits."""
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+    prometheus_port: int = field(default_factory=free_pair)
     first_password: str = ""
     """The first administrator's one-time password, once `up` has printed it."""
 
@@ -84,6 +92,7 @@ class RunningStack:
             "PORTCULLIS_SHAPE": "embedded",
             "PORTCULLIS_HTTPS_PORT": str(self.https_port),
             "PORTCULLIS_HTTP_PORT": str(self.http_port),
+            "PORTCULLIS_PROMETHEUS_PORT": str(self.prometheus_port),
             **self.settings,
         }
 

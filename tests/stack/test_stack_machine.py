@@ -114,7 +114,7 @@ def test_a_state_folder_out_of_reach_is_refused(stack: RunningStack) -> None:
 def clone_to(folder: Path) -> Path:
     """A copy of what the stack is made of."""
     folder.mkdir(mode=0o755)
-    for name in ("app", "stack", "nginx", "certs", "requirements"):
+    for name in ("app", "monitoring", "stack", "nginx", "certs", "requirements"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".env.example", folder)
     shutil.copy(ROOT / "Makefile", folder)
