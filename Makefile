@@ -7,7 +7,7 @@ BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
 # More than the two processors of a small machine: tests wait more than they compute.
-SPREAD = -n 3 --no-loadscope-reorder
+SPREAD = -n 4 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1

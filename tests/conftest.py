@@ -24,9 +24,9 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
-LONGEST = ("test_delivery.py", "test_store_properties.py")
-COSTLY = ("browser", "containers", "crowds")
-"""Folders with a browser or containers of their own."""
+LONGEST = ("test_delivery.py", "test_store_properties.py", "test_limits_of_places.py")
+COSTLY = ("browser", "crowds")
+"""Folders with one browser, or one stack for crowds."""
 
 
 def pytest_report_header() -> list[str]:

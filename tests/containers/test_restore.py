@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stack import compose, engine
 from tests.containers.contained import ContainedStack
+from tests.patience import until
 from tests.stack import backups
 
 
@@ -47,6 +48,7 @@ def test_the_doctor_finds_what_is_broken(contained: ContainedStack) -> None:
     assert re.search(r"wrong +containers +valkey is exited", done.stdout), done.stdout
     assert re.search(r"wrong +database and Valkey +.*Redis does not answer", done.stdout), done.stdout
     compose.run(contained.place, "start", "valkey")
+    until(lambda: not compose.ill(compose.states(contained.place)), "all is well again")
 
 
 def test_psql_speaks_to_the_database(contained: ContainedStack) -> None:
