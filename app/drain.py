@@ -18,7 +18,7 @@ _log = logging.getLogger("portcullis.drain")
 _STEP = 0.05
 _PACED = 0.7
 """The share of the drain's time in which connections are closed; the rest is for their close handshakes."""
-_SOONEST, _SPREAD = 0.2, 2.0
+_SOONEST, _SPREAD = 0.2, 0.8
 """Seconds to wait after one's own close: the closes are spread already, and nobody should be away for long."""
 _FLUSH = 2.0
 """Seconds for the posts that were accepted last. Those without an answer are sent again, with the same id."""

@@ -24,7 +24,7 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
-LONGEST = ("test_delivery.py", "test_store_properties.py", "test_limits_of_places.py")
+LONGEST = ("test_delivery.py", "test_store_properties.py")
 COSTLY = ("browser", "crowds")
 """Folders with one browser, or one stack for crowds."""
 

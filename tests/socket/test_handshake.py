@@ -316,7 +316,7 @@ async def test_node_full_then_draining(serve: Serve) -> None:
     stranger = {"Origin": "https://evil.example"}
     await counted(server, Reason.DRAINING, None, beside="closes_total", address=new_address(), headers=stranger)
     going = await held.until(type="going_away")
-    assert 0.2 <= going["retry_after"] <= 2.2
+    assert 0.2 <= going["retry_after"] <= 1.0
     assert await held.closed() == (1012, "restart")
     assert await raw.closed() == (1012, "restart")
     assert server.process.wait() == 0

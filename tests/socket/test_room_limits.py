@@ -81,11 +81,10 @@ async def test_the_rate_that_a_rooms_owner_sets(strict: Server) -> None:
     assert 2 <= accepted <= 2 + 2 * (time.monotonic() - begun)
     assert is_throttle(answer, "posts_per_room") <= 0.51
     assert (await owner.ask(type="configure", room=room, posts_per_second=0))["type"] == "ack"
-    answer = await owner.post("hi", room)
-    if answer["type"] == "error":
-        assert is_throttle(answer, "posts_per_room") <= 0.03, "the old rate's debt is forgotten"
-        await asyncio.sleep(answer["retry_after"])
-    assert (await owner.post("hi", room))["type"] == "ack"
+    for _ in range(3):
+        while (answer := await owner.post("hi", room))["type"] == "error":
+            assert is_throttle(answer, "posts_per_room") <= 0.03, "one post at the server's 50 a second takes 0.02 s"
+            await asyncio.sleep(answer["retry_after"])
 
 
 async def test_owners_stay_within_the_servers_bounds(strict: Server) -> None:

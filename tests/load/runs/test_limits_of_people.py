@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.proving import SERVERS, Trial, prove
+from tests.load.runs.proving import SERVERS, Trial, prove
 from tests.stack.running import RunningStack
 
 PROMISED = {
