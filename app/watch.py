@@ -25,6 +25,11 @@ class Watch:
         self._charts: Recent[Chart] = Recent(clock)
         self._alerts: Recent[list[Alert]] = Recent(clock)
 
+    @property
+    def there(self) -> bool:
+        """Whether there is a URL."""
+        return self._prometheus is not None
+
     async def chart(self, panel: Panel, window: str) -> Chart:
         """A panel over one of WINDOWS."""
         return await self._charts.get(f"{panel.name} {window}", lambda: self._draw(panel, window))

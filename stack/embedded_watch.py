@@ -20,6 +20,10 @@ KEPT = ("--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=512M
 PACE = {"scrape_interval": "15s", "scrape_timeout": "5s", "evaluation_interval": "15s"}
 UNTOLD = "prometheus_notifications_dropped_total"
 """Nobody is told of alerts here but who looks at `/ops`, which is no fault of anybody."""
+UNINSTALLED = (
+    "Prometheus is not installed. Install the distribution's (docs/operating.md, Watching) and run make up again, "
+    f"or leave {URL} empty to go without."
+)
 
 
 def command(settings: Mapping[str, str]) -> Path | None:
@@ -43,10 +47,27 @@ def for_app(settings: Mapping[str, str]) -> dict[str, str]:
     return {URL: f"http://127.0.0.1:{own_port(settings)}"} if command(settings) else {}
 
 
-def problems(place: Place, settings: Mapping[str, str]) -> list[str]:
-    """Why it cannot listen, as sentences that say what to do."""
-    ports = (own_port(settings), carrier_port(settings)) if command(settings) else ()
-    return [said for one in ports if (said := machine.port_free(place, PORT, one))]
+def absent(place: Place, settings: Mapping[str, str]) -> str:
+    """Why the stack goes without one, in sentences that say what to do; empty where it does not, and where the operator
+    decided that. Raises Problem for what is no port.
+    """
+    ports = (own_port(settings), carrier_port(settings))
+    if URL in settings:
+        return ""
+    if command(settings) is None:
+        return UNINSTALLED
+    return next((said for one in ports if (said := _in_the_way(place, one))), "")
+
+
+def _in_the_way(place: Place, number: int) -> str | None:
+    if number in (place.https_port, place.http_port):
+        return f"Port {number} is the edge's. Choose another one: make up {PORT}={machine.another(number)}"
+    return machine.port_free(place, PORT, number)
+
+
+def without(settings: Mapping[str, str]) -> dict[str, str]:
+    """The same settings for a stack that goes without."""
+    return {**settings, URL: ""}
 
 
 def words(place: Place, settings: Mapping[str, str]) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ class Start:
         self.steps = Steps()
         self.password = ""
         self.cannot: list[str] = []
+        self.unwatched = ""
 
     def run(self) -> None:
         """All steps, then what the person should know. Nothing half-started is left when one fails."""
@@ -54,6 +55,7 @@ class Start:
         with lock.exclusive(self.place, self.steps.say) as waited:
             if waited:
                 self.check_machine()
+            self.watch_or_not()
             shape.mark(self.place, shape.EMBEDDED)
             try:
                 self.prepare()
@@ -65,9 +67,16 @@ class Start:
     def check_machine(self) -> None:
         """Every reason not to start, at once and before anything is changed."""
         with self.steps.step("check the machine"):
-            found = machine.problems(self.place) + embedded_watch.problems(self.place, self.settings)
+            embedded_watch.own_port(self.settings)
+            found = machine.problems(self.place)
             if found:
                 raise Problem("Nothing was changed, because:\n" + "\n".join(f"  - {line}" for line in found))
+
+    def watch_or_not(self) -> None:
+        """People chat just as well where Prometheus cannot be had, so that is no reason not to start."""
+        self.unwatched = embedded_watch.absent(self.place, self.settings)
+        if self.unwatched:
+            self.settings = embedded_watch.without(self.settings)
 
     def prepare(self) -> None:
         """Everything but keys, store and processes."""
@@ -153,6 +162,7 @@ class Start:
         """One supervisor with everything; an old one goes first when anything it was started with has changed."""
         with self.steps.step("start the processes") as notes:
             if self.up_to_date(fingerprint):
+                self.write_record(fingerprint)
                 return
             notes.extend(self.stop_old())
             (self.place.supervision / "supervisord.conf").write_text(text)
@@ -189,9 +199,15 @@ class Start:
     def write_record(self, fingerprint: str) -> None:
         """Leave word for later commands."""
         found = record.Record(
-            self.place.https_port, self.place.http_port, fingerprint, dict(self.settings), self.cannot
+            self.place.https_port,
+            self.place.http_port,
+            fingerprint,
+            dict(self.settings),
+            self.cannot,
+            unwatched=self.unwatched,
         )
-        record.write(self.place.record, found)
+        if record.read(self.place.record) != found:
+            record.write(self.place.record, found)
 
     def wait_ready(self) -> None:
         """Until the app is ready; a program that keeps failing is reported with its last words."""
@@ -207,9 +223,10 @@ class Start:
             raise Problem(self.last_words(failing))
 
     def failing(self) -> list[str]:
-        """The programs that ended by themselves, and that the supervisor will start again."""
+        """The programs that the chat needs and that ended by themselves; the supervisor will start them again."""
         bad = ("BACKOFF", "FATAL", "EXITED")
-        return [one.name for one in supervision.states(self.place) if one.state in bad]
+        found = supervision.states(self.place)
+        return [one.name for one in found if one.state in bad and one.name in health.EXPECTED]
 
     def last_words(self, failing: Sequence[str]) -> str:
         """Why the stack did not come up: what is wrong, and the end of the logs of what failed."""
@@ -246,6 +263,10 @@ class Start:
     def tell(self) -> None:
         """Where it is, how to trust it and what to try."""
         ca = certificate.authority(self.place)
+        ill = [f"{line}; `make logs` says more" for line in health.blind(supervision.states(self.place))]
+        blind = "".join(
+            f"  No charts        at {self.place.url}ops: {line}\n" for line in [self.unwatched, *ill] if line
+        )
         if not self.steps.changed:
             print(f"\nAlready up: nothing was changed ({self.steps.seconds:.1f} s).")
         else:
@@ -254,5 +275,6 @@ class Start:
             f"  Open             {self.place.url}\n"
             f"  Trust the CA     {ca}\n"
             f"                   (browser: import it under Authorities; curl: --cacert {ca})\n"
+            f"{blind}"
             "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down"
         )

@@ -47,10 +47,11 @@ class GroupBody(BaseModel):
 
 
 class CatalogueBody(BaseModel):
-    """All panels, and the windows that they can be asked for."""
+    """All panels, the windows that they can be asked for, and whether there is a Prometheus to ask."""
 
     groups: list[GroupBody]
     windows: list[Window]
+    watched: bool = Field(description="False where the server knows of no Prometheus: then nothing has a value.")
 
 
 class SeriesBody(BaseModel):
@@ -89,9 +90,10 @@ class AlertsBody(BaseModel):
 
 
 @router.get("/api/ops/catalogue", responses=documented(*ADMIN_REASONS))
-async def catalogue(_who: Administrator) -> CatalogueBody:
+async def catalogue(backends: Parts, _who: Administrator) -> CatalogueBody:
     """Every panel there is, in groups."""
-    return CatalogueBody(groups=[_group(group) for group in GROUPS], windows=[*WINDOWS])
+    groups = [_group(group) for group in GROUPS]
+    return CatalogueBody(groups=groups, windows=[*WINDOWS], watched=backends.watch.there)
 
 
 @router.get(

@@ -280,9 +280,10 @@ def test_without_prometheus_the_page_says_what_to_do(
             context = browser.new_context(viewport={"width": 1280, "height": 800})
             ada = Person(context, bare.url, "ops-ada", bare.user("ops-ada", "--admin")).open().sign_in().connected()
             ada.page.get_by_role("link", name="Operations").click()
-            heading = ada.page.get_by_role("heading", name="Prometheus does not answer")
+            heading = ada.page.get_by_role("heading", name="This server has no Prometheus")
             expect(heading).to_be_visible(timeout=PATIENCE_MS)
-            expect(ada.page.get_by_text("PORTCULLIS_PROMETHEUS_URL")).to_be_visible()
+            for words in ("make status", "PORTCULLIS_PROMETHEUS_PORT", "PORTCULLIS_PROMETHEUS_URL"):
+                expect(ada.page.get_by_text(words)).to_be_visible()
             take(ada, pictures, "ops-unwatched-desktop")
             ada.page.get_by_role("button", name="Bans").click()
             bans = ada.page.get_by_role("dialog", name="Bans")

@@ -25,7 +25,7 @@ def test_make_alone_prints_help() -> None:
 def test_status_of_a_healthy_stack(stack: RunningStack) -> None:
     """Status names every program, the addresses and the certificate's end, and succeeds."""
     said = stack.make("status").stdout
-    for program in ("app", "edge", "mtail", "rotation", "prometheus", "carrier"):
+    for program in ("app", "edge", "mtail", "rotation"):
         assert re.search(rf"^  {program} +running", said, re.MULTILINE), said
     assert stack.url in said
     assert "valid until" in said

@@ -27,7 +27,7 @@ def restarted(stack: RunningStack, program: str, old: int) -> bool:
     return bool(fresh) and health.problems(stack.place) == []
 
 
-@pytest.mark.parametrize("program", ["app", "edge", "mtail", "rotation", "prometheus", "carrier"])
+@pytest.mark.parametrize("program", ["app", "edge", "mtail", "rotation"])
 def test_a_killed_program_is_started_again(stack: RunningStack, program: str) -> None:
     """After kill -9 of a master the whole stack is healthy again within seconds, by itself."""
     old = stack.pid(program)

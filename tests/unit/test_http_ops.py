@@ -299,7 +299,7 @@ async def test_silence_has_an_end(
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
-    """And none is configured: the catalogue is there all the same."""
+    """And none is configured: the catalogue is there all the same, and tells the one from the other."""
     with teller() as gone:
         address = gone.address
     for folder, url in (("gone", address), ("none", "")):
@@ -310,7 +310,8 @@ async def test_nobody_listens(tmp_path: Path) -> None:
             for path in ASKING:
                 assert problem(await admin.get(path)) == (503, "unwatched")
             assert problem(await admin.get("/api/ops/panels/up?window=15m")) == (404, "not_found")
-            assert (await admin.get("/api/ops/catalogue")).status_code == 200
+            catalogue = await admin.get("/api/ops/catalogue")
+            assert (catalogue.status_code, catalogue.json()["watched"]) == (200, bool(url))
 
 
 async def test_it_recovers(server: Party, admin: httpx.AsyncClient, told: Teller) -> None:

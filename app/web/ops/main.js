@@ -46,14 +46,20 @@ function notAllowed() {
   byId('tools').hidden = true;
 }
 
-function unwatched() {
+function unwatched(named) {
   const code = (text) => element('code', { textContent: text });
-  const [make, setting] = [code('make up'), code('PORTCULLIS_PROMETHEUS_URL')];
-  const none = element('li', {}, 'There is none: install the distribution’s and ', make, ', or name another in ', setting, '.');
-  const silent = element('li', {}, 'There is one: see whether it runs and whether the server can reach it.');
+  const items = named
+    ? [['See whether it runs and whether the server can reach it: ', code('make status'), ' and ', code('make logs'), '.']]
+    : [
+        ['Why it has none: ', code('make status'), ' says it.'],
+        ['Not installed? Install the distribution’s, then ', code('make up'), '.'],
+        ['Its port is taken? Free it, or name another in ', code('PORTCULLIS_PROMETHEUS_PORT'), ', then ', code('make up'), '.'],
+        ['There is one elsewhere? Name it in ', code('PORTCULLIS_PROMETHEUS_URL'), '.'],
+      ];
+  const how = element('ul', { className: 'how' }, ...items.map((words) => element('li', {}, ...words)));
   const also = element('p', { className: 'hint', textContent: 'Bans, accounts and room records work without it.' });
-  const how = element('ul', { className: 'how' }, none, silent);
-  close('Prometheus does not answer', 'The figures and charts come from it, so there is nothing to show.', how, also, again());
+  const title = named ? 'Prometheus does not answer' : 'This server has no Prometheus';
+  close(title, 'The figures and charts come from Prometheus, so there is nothing to show.', how, also, again());
   retry = setTimeout(begin, RETRY_SECONDS * 1000);
 }
 
@@ -102,10 +108,11 @@ async function begin() {
     if (!admin) return notAllowed();
     byId('tools').hidden = false;
     const catalogue = await request('GET', '/api/ops/catalogue');
-    await hooks.alerts(); // nothing else tells whether there is a Prometheus
+    if (!catalogue.watched) return unwatched(false);
+    await hooks.alerts(); // nothing else tells whether it answers
     return open(catalogue);
   } catch (problem) {
-    if (problem.reason === 'unwatched') return unwatched();
+    if (problem.reason === 'unwatched') return unwatched(true);
     return refused(problem) || broken(problem);
   }
 }
