@@ -249,7 +249,7 @@ class Settings(BaseSettings):
 
     # Watching
     prometheus_url: str = ""
-    """Prometheus, whose charts and alerts `/ops` shows administrators: `http://HOST:PORT`; unset: the stack's own."""
+    """Prometheus, whose charts and alerts `/ops` shows: `http://HOST:PORT`; unset: the stack's own; empty: none."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""
 

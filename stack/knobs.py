@@ -26,7 +26,7 @@ KNOBS = (
     Knob(
         "PORTCULLIS_PROMETHEUS_PORT",
         "9090",
-        "Prometheus, on 127.0.0.1 only; embedded, the port above is its carrier's.",
+        "Prometheus, on 127.0.0.1 only; embedded, it needs the port above, too, and is left out where one is taken.",
     ),
     Knob("PORTCULLIS_ALERTMANAGER_PORT", "9093", "Containers: Alertmanager, on 127.0.0.1 only."),
     Knob("PORTCULLIS_OPEN_FILES", "", "Containers: open files of a process; default: the host's hard limit."),
