@@ -22,7 +22,7 @@ UNTOLD = "prometheus_notifications_dropped_total"
 """Nobody is told of alerts here but who looks at `/ops`, which is no fault of anybody."""
 UNINSTALLED = (
     "Prometheus is not installed. Install the distribution's (docs/operating.md, Watching) and run make up again, "
-    f"or leave {URL} empty to go without."
+    f"or decide to go without: a line {URL}= in settings.env"
 )
 
 
