@@ -29,6 +29,12 @@ KNOBS = (
         "Prometheus, on 127.0.0.1 only; embedded, it needs the port above, too, and is left out where one is taken.",
     ),
     Knob("PORTCULLIS_ALERTMANAGER_PORT", "9093", "Containers: Alertmanager, on 127.0.0.1 only."),
+    Knob(
+        "PORTCULLIS_GRAFANA_IMAGE",
+        "",
+        "Containers: a Grafana image that the engine has, with registry and tag or digest; default: no Grafana.",
+    ),
+    Knob("PORTCULLIS_GRAFANA_PORT", "3000", "Containers: Grafana, on 127.0.0.1 only."),
     Knob("PORTCULLIS_OPEN_FILES", "", "Containers: open files of a process; default: the host's hard limit."),
     Knob("PORTCULLIS_APP_CPUS", "", "Containers: processors of the app; default: all."),
     Knob("PORTCULLIS_EDGE_CPUS", "", "Containers: processors of the edge; default: all."),
