@@ -29,8 +29,9 @@ COPY app app
 COPY certs certs
 COPY stack stack
 COPY nginx nginx
+COPY monitoring/__init__.py monitoring/catalogue.py monitoring/panel.py monitoring/
 # Nothing can be compiled in a read-only container. By hash, not by date: two builds of one source are the same.
-RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash app certs stack nginx
+RUN venv/bin/python -m compileall -q -j 2 --invalidation-mode unchecked-hash app certs stack nginx monitoring
 
 # ---- The chat server, and the one-shot commands about its store and keys
 
@@ -43,6 +44,7 @@ RUN --mount=type=bind,source=containers,target=/containers \
 COPY --from=python-build /opt/portcullis/venv /opt/portcullis/venv
 COPY --from=python-build /opt/portcullis/app /opt/portcullis/app
 COPY --from=python-build /opt/portcullis/certs /opt/portcullis/certs
+COPY --from=python-build /opt/portcullis/monitoring /opt/portcullis/monitoring
 COPY --from=python-build /opt/portcullis/stack /opt/portcullis/stack
 ENV PATH=/opt/portcullis/venv/bin:/usr/bin:/bin PYTHONPATH=/opt/portcullis PYTHONSAFEPATH=1 \
     PYTHONDONTWRITEBYTECODE=1 PORTCULLIS_STATE=/var/lib/portcullis HOME=/tmp

@@ -41,6 +41,7 @@ from app.sign_in import SIGN_INS
 from app.store import Store, StoreDown
 from app.store_database import kind_of
 from app.verdict import CLOSE_LABELS, Reason
+from app.watch import Watch
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
@@ -73,6 +74,7 @@ class Backends:
     floods: Floods
     marks: Marks
     chat: Chat
+    watch: Watch
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def background(self, task: asyncio.Task[None]) -> None:
@@ -194,6 +196,7 @@ def build(settings: Settings) -> Backends:
         floods,
         marks,
         chat,
+        Watch(settings.prometheus_url),
     )
 
 
@@ -215,6 +218,7 @@ async def opened(backends: Backends) -> AsyncIterator[None]:
             for clock in clocks:
                 clock.cancel()
             await asyncio.gather(*clocks, return_exceptions=True)
+            backends.watch.close()
             backends.notices.stop()
             await backends.batch.flush(settings.store_timeout_seconds)
             await backends.attempt(backends.marks.flush)

@@ -34,6 +34,7 @@ BARE = frozenset({"DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_
 STORES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 """What the store's URL may begin with."""
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+_ADDRESS = re.compile(rf"http://(?:{_HOST.pattern}):([0-9]{{1,5}})")
 
 
 class SettingsError(Exception):
@@ -246,10 +247,11 @@ class Settings(BaseSettings):
     graceful_seconds: float = Field(30.0, gt=0)
     """Time that gunicorn gives a worker to stop; longer than the drain."""
 
-    # What the outside learns
+    # Watching
     otlp_endpoint: str = ""
-    """Base URL of an OpenTelemetry collector that gets spans by OTLP over HTTP, such as `http://collector.example.org:4318`;
-    unset: none are made."""
+    """OpenTelemetry collector that gets spans by OTLP over HTTP: `http://collector.example.org:4318`; unset: none."""
+    prometheus_url: str = ""
+    """Prometheus, whose charts and alerts `/ops` shows: `http://HOST:PORT`; unset: the stack's own; empty: none."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -276,6 +278,15 @@ class Settings(BaseSettings):
             exact = parts.netloc and not set(parts.netloc) & set("*@ ")
             if not exact or origin != f"https://{parts.netloc}".lower():
                 raise ValueError(f"{origin!r} is not an exact origin such as https://chat.example.org")
+        return value
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def plain_address(cls, value: str) -> str:
+        """Nothing but host and port: what is asked comes from the catalogue of panels alone."""
+        found = _ADDRESS.fullmatch(value)
+        if value and (found is None or not 0 < int(found[1]) < 1 << 16):
+            raise ValueError("must be http://HOST:PORT, such as http://127.0.0.1:9090")
         return value
 
     @field_validator("trusted_proxies")

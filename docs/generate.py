@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client.core import Metric
+from pydantic.fields import FieldInfo
 
 from app import asyncapi
 from app.metrics import Metrics
@@ -55,7 +56,7 @@ def _settings() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         shown = name.upper() if name.upper() in BARE else PREFIX + name.upper()
-        rows.append((f"`{shown}`", _default(field.default), field.description or ""))
+        rows.append((f"`{shown}`", _default(field.default), _meaning(field)))
     rows += [(f"`{one.name}`", one.default and f"`{one.default}`", one.meaning) for one in _stack_knobs()]
     return (
         f"{_ONCE}# Settings\n\nLines `NAME=value` in `settings.env` in the state folder, or environment variables. "
@@ -83,8 +84,13 @@ def _example() -> str:
     for name, field in Settings.model_fields.items():
         shown = name.upper() if name.upper() in BARE else PREFIX + name.upper()
         if name != "state":
-            lines += [f"# {field.description or ''}", f"#{shown}={_default(field.default).strip('`')}"]
+            lines += [f"# {_meaning(field)}", f"#{shown}={_default(field.default).strip('`')}"]
     return "\n".join(lines) + "\n"
+
+
+def _meaning(field: FieldInfo) -> str:
+    """On one line, however many it takes in the code."""
+    return " ".join((field.description or "").split())
 
 
 def _default(value: Any) -> str:

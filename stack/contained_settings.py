@@ -16,7 +16,7 @@ SIZE = re.compile(r"[1-9][0-9]*([kmg]b?)", re.IGNORECASE)
 PROCESSORS = ("PORTCULLIS_APP_CPUS", "PORTCULLIS_EDGE_CPUS", "PORTCULLIS_POSTGRES_CPUS")
 SIZES = tuple(name for name in knobs.DEFAULTS if name.endswith(("_MEMORY", "_MAXMEMORY", "_BUFFERS")))
 WATCHERS = ("PORTCULLIS_PROMETHEUS_PORT", "PORTCULLIS_ALERTMANAGER_PORT")
-DECIDED = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_PASSWORD_FILE")
+DECIDED = ("DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_PASSWORD_FILE", "PORTCULLIS_PROMETHEUS_URL")
 MOST_WORKERS = 14
 """Each has five connections to PostgreSQL, which lets the app have 80: some are left for commands beside it."""
 OURS = ("PORTCULLIS_STATE", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE")
@@ -57,7 +57,7 @@ def for_app(where: Place, settings: Mapping[str, str]) -> dict[str, str]:
     """The app's environment. Raises Problem for what docker-compose.yml decides."""
     decided = [name for name in DECIDED if settings.get(name)]
     if decided:
-        raise Problem(f"{decided[0]}: in containers docker-compose.yml decides where the chat keeps its state.")
+        raise Problem(f"{decided[0]}: in containers docker-compose.yml decides that.")
     found = settings_file.for_app(where, settings)
     return {key: value for key, value in found.items() if key not in (*OURS, *DECIDED, "WORKERS")}
 

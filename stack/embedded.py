@@ -52,6 +52,7 @@ class Embedded:
         self.place = record.as_started(place, found) if found else place
         self.settings = found.settings if found else dict(settings)
         self.cannot = found.cannot if found else []
+        self.unwatched = found.unwatched if found else ""
 
     @property
     def made(self) -> bool:
@@ -86,14 +87,16 @@ class Embedded:
         if not running:
             print(f"Portcullis in {self.place.state} is not running. Start it: make up")
             return False
-        for one in supervision.states(self.place):
+        states = supervision.states(self.place)
+        for one in states:
             print(f"  {one.name:<12} {one.state.lower():<10} {one.detail}")
-        wrong = health.problems(self.place)
-        for line in wrong:
+        wrong, blind = health.problems(self.place), health.blind(states)
+        for line in wrong + blind:
             print(f"  wrong        {line}")
         self._facts()
-        print("healthy" if not wrong else "not healthy; `make up` repairs it, `make logs` says more")
-        return not wrong
+        healthy = "the chat is healthy, but not watched; `make logs` says more" if blind else "healthy"
+        print("not healthy; `make up` repairs it, `make logs` says more" if wrong else healthy)
+        return not wrong + blind
 
     def _facts(self) -> None:
         print(f"  page         {self.place.url}")
@@ -103,6 +106,8 @@ class Embedded:
         print(f"  certificate  valid until {certificate.expiry(certificate.server(self.place))}")
         for line in self.cannot:
             print(f"  cannot       {line}")
+        if self.unwatched:
+            print(f"  no charts    at {self.place.url}ops: {self.unwatched}")
 
     def logs(self) -> None:
         """Follow every log; ends with the terminal's interrupt."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from stack import unix_user
 from stack.place import Place
 
-COPIED = ("app", "stack", "nginx")
+COPIED = ("app", "monitoring", "stack", "nginx")
 """What the supervised processes import or read."""
-PROGRAM_LOGS = ("app.log", "edge.log", "mtail.log", "rotation.log", "supervisor.log")
+PROGRAM_LOGS = ("app.log", "carrier.log", "edge.log", "mtail.log", "prometheus.log", "rotation.log", "supervisor.log")
 
 
 def make(place: Place) -> None:

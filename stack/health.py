@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from stack import certificate, supervision, unix_http
@@ -12,18 +13,23 @@ from stack.place import Place
 from stack.supervision import ProgramState
 
 EXPECTED = ("app", "edge", "mtail", "rotation")
+"""Those that are always supervised: the chat needs them."""
 
 
 def ill(states: list[ProgramState]) -> list[str]:
-    """What is wrong with the programs, in words; empty when all of them run."""
-    found = {one.name: one for one in states}
-    return [
-        f"{name} is {found[name].state.lower()} ({found[name].detail})"
-        if name in found
-        else f"{name} is not supervised"
-        for name in EXPECTED
-        if name not in found or found[name].state != "RUNNING"
-    ]
+    """What is wrong with the programs that the chat needs, in words; empty when all of them run."""
+    there = {one.name for one in states}
+    needed = {one.name: one for one in states if one.name in EXPECTED}
+    return [*_down(needed.values()), *(f"{name} is not supervised" for name in EXPECTED if name not in there)]
+
+
+def blind(states: list[ProgramState]) -> list[str]:
+    """The same of those that only watch; the chat goes on without."""
+    return _down(one for one in states if one.name not in EXPECTED)
+
+
+def _down(states: Iterable[ProgramState]) -> list[str]:
+    return [f"{one.name} is {one.state.lower()} ({one.detail})" for one in states if one.state != "RUNNING"]
 
 
 def private_socket(place: Place) -> Path:
@@ -70,7 +76,7 @@ def silent(place: Place, token: str) -> str | None:
 
 
 def problems(place: Place) -> list[str]:
-    """Everything that is wrong with the running stack, without leaving a trace in the chat."""
+    """Everything that is wrong with the running chat, without leaving a trace in it."""
     found = ill(supervision.states(place))
     # The page is asked for last: while the app is not ready, that would only fill the edge's log.
     wrong = unready(place) or (None if found else unserved(place))

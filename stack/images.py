@@ -13,8 +13,10 @@ REPOSITORY = "portcullis.invalid"
 BUILD_SECONDS = 1800.0
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 SHARED = ("Dockerfile", "containers/install.sh", "containers/user.sh")
+WATCHED = ("monitoring/__init__.py", "monitoring/catalogue.py", "monitoring/panel.py")
+"""What there is to see, which is all that the app takes of monitoring."""
 PARTS: dict[str, tuple[str, ...]] = {
-    "app": ("requirements/run.txt", "app", "certs", "stack", "nginx"),
+    "app": ("requirements/run.txt", "app", "certs", "stack", "nginx", *WATCHED),
     "edge": (),
     "counter": ("stack", "nginx"),
     "valkey": ("containers/valkey",),

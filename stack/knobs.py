@@ -23,7 +23,11 @@ KNOBS = (
     Knob("PORTCULLIS_HTTPS_PORT", "8443", "The edge's port; the edge is never root."),
     Knob("PORTCULLIS_HTTP_PORT", "8080", "Redirects to HTTPS."),
     Knob("PORTCULLIS_OUTER_PROXIES", "", "Addresses or networks whose X-Forwarded-For the edge believes."),
-    Knob("PORTCULLIS_PROMETHEUS_PORT", "9090", "Containers: Prometheus, on 127.0.0.1 only."),
+    Knob(
+        "PORTCULLIS_PROMETHEUS_PORT",
+        "9090",
+        "Prometheus, on 127.0.0.1 only; embedded, it needs the port above, too, and is left out where one is taken.",
+    ),
     Knob("PORTCULLIS_ALERTMANAGER_PORT", "9093", "Containers: Alertmanager, on 127.0.0.1 only."),
     Knob(
         "PORTCULLIS_GRAFANA_IMAGE",

@@ -75,8 +75,13 @@ def port_free(place: Place, name: str, port: int) -> str | None:
     who = ", ".join(title(pid) for pid in listeners.holders(port, processes.every()))
     return (
         f"Port {port} is taken{' by ' + who if who else ''}. Stop what listens there, "
-        f"or choose another port: make up {name}={port + 1000 if port < 64000 else port - 1000}"
+        f"or choose another port: make up {name}={another(port)}"
     )
+
+
+def another(port: int) -> int:
+    """One to suggest instead."""
+    return port + 1000 if port < 64000 else port - 1000
 
 
 def title(pid: int) -> str:

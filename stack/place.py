@@ -80,6 +80,11 @@ class Place:
         return self.state / "edge"
 
     @property
+    def prometheus(self) -> Path:
+        """The configuration of a Prometheus that is supervised, and the folder with its data."""
+        return self.state / "prometheus"
+
+    @property
     def supervision(self) -> Path:
         """The supervisor's configuration, control socket and pid file; nobody else may look inside."""
         return self.state / "supervisor"

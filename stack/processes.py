@@ -58,13 +58,20 @@ def recognise(argv: list[str], cwd: str, place: Place) -> str | None:
     """Which program of the stack has this command line and working directory; None for everything else."""
     line = " ".join(argv)
     if argv[0] == str(place.python):
-        words = {"supervisor.supervisord": "supervisor", "gunicorn": "app", "stack.rotation": "rotation"}
+        words = {
+            "supervisor.supervisord": "supervisor",
+            "gunicorn": "app",
+            "stack.rotation": "rotation",
+            "stack.carrier": "carrier",
+        }
         return next((name for word, name in words.items() if word in argv), None)
     # nginx overwrites its arguments; its working directory is what a worker keeps of the master's.
     if argv[0].startswith("nginx: ") and (cwd == str(place.edge) or f" {place.edge}/" in line):
         return "edge"
     if argv[0].rpartition("/")[2] == "mtail" and f"{place.edge}/" in line:
         return "mtail"
+    if argv[0].rpartition("/")[2] == "prometheus" and f"--config.file={place.prometheus}/" in line:
+        return "prometheus"
     return None
 
 
@@ -98,7 +105,7 @@ def stop(place: Place, grace_seconds: float) -> list[Process]:
     """
     found = ours(place)
     polite = {"supervisor": signal.SIGKILL, "app": signal.SIGTERM, "edge": signal.SIGQUIT}
-    for program in ("supervisor", "app", "edge", "rotation", "mtail"):
+    for program in ("supervisor", "app", "edge", "rotation", "mtail", "prometheus", "carrier"):
         some = [process for process in found if process.program == program]
         # Masters are told, and tell their children; an orphan has lost its master and is told directly.
         pids = {process.pid for process in some}

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import edge_config, settings_file, unix_user
+from stack import edge_config, embedded_watch, settings_file, unix_user
 from stack.place import Place
 from stack.unix_user import UnixUser
 
 EDGE_STOP_SECONDS = 15
 """nginx ends idle connections at once and open ones by its worker_shutdown_timeout; by then the app has drained."""
+WATCH_STOP_SECONDS = 10
 MOST_FILES = 1 << 20
 CONFIG = """\
 [supervisord]
@@ -85,13 +86,27 @@ def programs(place: Place, settings: Mapping[str, str]) -> list[Program]:
         Program("edge", nginx, place.edge, edge, 30, "QUIT", EDGE_STOP_SECONDS),
         # The group may use the app's socket, nobody else: gunicorn would make it world-writable.
         Program("app", gunicorn, place.run, app, 40, "TERM", round(graceful) + 10, "007", "50MB"),
+        *watchers(place, settings),
+    ]
+
+
+def watchers(place: Place, settings: Mapping[str, str]) -> list[Program]:
+    """Prometheus and who carries metrics to it, where there is one."""
+    prometheus = embedded_watch.words(place, settings)
+    if not prometheus:
+        return []
+    carrier = (str(place.python), "-m", "stack.carrier", str(place.state), str(embedded_watch.carrier_port(settings)))
+    data = embedded_watch.data_of(place)
+    return [
+        Program("carrier", carrier, place.edge, unix_user.for_edge(), 4, "TERM", 5),
+        Program("prometheus", prometheus, data, unix_user.for_watch(), 5, "TERM", WATCH_STOP_SECONDS),
     ]
 
 
 def stop_seconds(settings: Mapping[str, str]) -> float:
     """The longest time in which the supervisor stops everything, one program after the other."""
     graceful = settings_file.seconds(settings, "PORTCULLIS_GRACEFUL_SECONDS", settings_file.GRACEFUL_SECONDS)
-    return graceful + 10 + EDGE_STOP_SECONDS + 15
+    return graceful + 10 + EDGE_STOP_SECONDS + 15 + WATCH_STOP_SECONDS + 5
 
 
 def render(place: Place, settings: Mapping[str, str]) -> str:

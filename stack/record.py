@@ -20,6 +20,8 @@ class Record:
     cannot: list[str] = field(default_factory=list)
     services: dict[str, str] = field(default_factory=dict)
     """Of a stack in containers: what each service was made from, as a hash."""
+    unwatched: str = ""
+    """Of a stack without containers: why it has no Prometheus, where nobody decided that."""
 
 
 def read(path: Path) -> Record | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import knobs
+from stack import embedded_watch, knobs
 from stack.place import Place
 from stack.problem import Problem
 
@@ -67,6 +67,7 @@ def for_app(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    derived |= embedded_watch.for_app(settings)
     return derived | {key: value for key, value in settings.items() if key not in knobs.NAMES}
 
 

@@ -11,6 +11,7 @@ from stack import (
     app_command,
     certificate,
     edge_config,
+    embedded_watch,
     folders,
     health,
     interpreter,
@@ -45,6 +46,7 @@ class Start:
         self.steps = Steps()
         self.password = ""
         self.cannot: list[str] = []
+        self.unwatched = ""
 
     def run(self) -> None:
         """All steps, then what the person should know. Nothing half-started is left when one fails."""
@@ -53,6 +55,7 @@ class Start:
         with lock.exclusive(self.place, self.steps.say) as waited:
             if waited:
                 self.check_machine()
+            self.watch_or_not()
             shape.mark(self.place, shape.EMBEDDED)
             try:
                 self.prepare()
@@ -64,9 +67,16 @@ class Start:
     def check_machine(self) -> None:
         """Every reason not to start, at once and before anything is changed."""
         with self.steps.step("check the machine"):
+            embedded_watch.own_port(self.settings)
             found = machine.problems(self.place)
             if found:
                 raise Problem("Nothing was changed, because:\n" + "\n".join(f"  - {line}" for line in found))
+
+    def watch_or_not(self) -> None:
+        """People chat just as well where Prometheus cannot be had, so that is no reason not to start."""
+        self.unwatched = embedded_watch.absent(self.place, self.settings)
+        if self.unwatched:
+            self.settings = embedded_watch.without(self.settings)
 
     def prepare(self) -> None:
         """Everything but keys, store and processes."""
@@ -87,12 +97,18 @@ class Start:
     def make_folders(self) -> None:
         """The service users, the folders they own, and the code where they can reach it."""
         with self.steps.step("prepare users and folders") as notes:
-            notes += [f"new user {name}" for name in unix_user.create()]
+            notes += [f"new user {name}" for name in unix_user.create(watched=self.watched)]
             if not self.place.run.exists():
                 notes.append(str(self.place.state))
             folders.make(self.place)
             if folders.copy_code(self.place):
                 notes.append(f"{self.place.clone} is out of the service users' reach, so its code was copied here")
+            embedded_watch.write(self.place, self.settings)
+
+    @property
+    def watched(self) -> bool:
+        """Whether Prometheus is one of the programs."""
+        return embedded_watch.command(self.settings) is not None
 
     def make_environment(self) -> None:
         """The hash-locked runtime environment."""
@@ -146,12 +162,13 @@ class Start:
         """One supervisor with everything; an old one goes first when anything it was started with has changed."""
         with self.steps.step("start the processes") as notes:
             if self.up_to_date(fingerprint):
+                self.write_record(fingerprint)
                 return
             notes.extend(self.stop_old())
             (self.place.supervision / "supervisord.conf").write_text(text)
             self.write_record(fingerprint)
             supervision.start(self.place, app_command.environ(self.place, self.settings))
-            notes.append("app, edge, mtail")
+            notes.append("app, edge, mtail, Prometheus" if self.watched else "app, edge, mtail")
             self.wait_ready()
 
     def fingerprint(self, supervisor_text: str) -> str:
@@ -182,9 +199,15 @@ class Start:
     def write_record(self, fingerprint: str) -> None:
         """Leave word for later commands."""
         found = record.Record(
-            self.place.https_port, self.place.http_port, fingerprint, dict(self.settings), self.cannot
+            self.place.https_port,
+            self.place.http_port,
+            fingerprint,
+            dict(self.settings),
+            self.cannot,
+            unwatched=self.unwatched,
         )
-        record.write(self.place.record, found)
+        if record.read(self.place.record) != found:
+            record.write(self.place.record, found)
 
     def wait_ready(self) -> None:
         """Until the app is ready; a program that keeps failing is reported with its last words."""
@@ -200,9 +223,10 @@ class Start:
             raise Problem(self.last_words(failing))
 
     def failing(self) -> list[str]:
-        """The programs that ended by themselves, and that the supervisor will start again."""
+        """The programs that the chat needs and that ended by themselves; the supervisor will start them again."""
         bad = ("BACKOFF", "FATAL", "EXITED")
-        return [one.name for one in supervision.states(self.place) if one.state in bad]
+        found = supervision.states(self.place)
+        return [one.name for one in found if one.state in bad and one.name in health.EXPECTED]
 
     def last_words(self, failing: Sequence[str]) -> str:
         """Why the stack did not come up: what is wrong, and the end of the logs of what failed."""
@@ -239,6 +263,10 @@ class Start:
     def tell(self) -> None:
         """Where it is, how to trust it and what to try."""
         ca = certificate.authority(self.place)
+        ill = [f"{line}; `make logs` says more" for line in health.blind(supervision.states(self.place))]
+        blind = "".join(
+            f"  No charts        at {self.place.url}ops: {line}\n" for line in [self.unwatched, *ill] if line
+        )
         if not self.steps.changed:
             print(f"\nAlready up: nothing was changed ({self.steps.seconds:.1f} s).")
         else:
@@ -247,5 +275,6 @@ class Start:
             f"  Open             {self.place.url}\n"
             f"  Trust the CA     {ca}\n"
             f"                   (browser: import it under Authorities; curl: --cacert {ca})\n"
+            f"{blind}"
             "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down"
         )

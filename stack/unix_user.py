@@ -11,6 +11,7 @@ from pathlib import Path
 
 APP = "portcullis"
 EDGE = "portcullis-edge"
+WATCH = "portcullis-prometheus"
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,21 @@ def for_edge() -> UnixUser:
     return named(EDGE) if os.geteuid() == 0 else myself()
 
 
-def create() -> list[str]:
-    """Make root's two service users where they are missing, and return what was made.
+def for_watch() -> UnixUser:
+    """Who runs Prometheus."""
+    return named(WATCH) if os.geteuid() == 0 else myself()
+
+
+def create(*, watched: bool = False) -> list[str]:
+    """Make root's service users where they are missing, and return what was made.
 
     The edge joins the app's group, so that it may enter the folder of the app's socket. The app does not join
-    the edge's.
+    the edge's, and whoever watches joins nobody's.
     """
     if os.geteuid() != 0:
         return []
     made = []
-    for name, groups in ((APP, []), (EDGE, ["--groups", APP])):
+    for name, groups in ((APP, []), (EDGE, ["--groups", APP]), *([(WATCH, [])] if watched else [])):
         try:
             named(name)
         except KeyError:

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from app.handshake import SESSION_COOKIE
-from app.routes import accounts, bans, rooms, sessions, tokens
+from app.prometheus import Unwatched
+from app.routes import accounts, bans, ops, rooms, sessions, tokens
 from app.routes.problem import Problem, Refused, problem, problem_of
 from app.store import StoreDown
 from app.verdict import Reason
@@ -20,6 +21,7 @@ from app.verdict import Reason
 VERSION: Final = "0.1.0"
 _FIELD_CHARACTERS: Final = 64
 _RETRY_SECONDS: Final = 2.0
+_UNWATCHED_SECONDS: Final = 5.0
 _DESCRIPTION: Final = """Sign-in, tokens, tickets and administration of a Portcullis chat. The chat itself is the
 WebSocket `/ws/chat`, see the AsyncAPI document. Every error is an `application/problem+json` body (RFC 9457) whose
 `reason` is a word of docs/reasons.md; where waiting helps, `retry_after` and the Retry-After header say how long."""
@@ -27,12 +29,13 @@ WebSocket `/ws/chat`, see the AsyncAPI document. Every error is an `application/
 
 def install(app: FastAPI) -> None:
     """Add the routes and every error's answer to an application whose `state.backends` is set before it serves."""
-    for router in (sessions.router, tokens.router, rooms.router, accounts.router, bans.router):
+    for router in (sessions.router, tokens.router, rooms.router, accounts.router, bans.router, ops.router):
         app.include_router(router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(StoreDown, _store_down)
+    app.add_exception_handler(Unwatched, _unwatched)
     app.add_exception_handler(Exception, _internal)
     app.openapi = lambda: document(app)  # type: ignore[method-assign] # FastAPI documents this as the way
 
@@ -89,6 +92,10 @@ def _http_error(_request: Request, error: Exception) -> Response:
 
 def _store_down(_request: Request, _error: Exception) -> Response:
     return problem_of(Reason.BACKEND_DOWN, _RETRY_SECONDS)
+
+
+def _unwatched(_request: Request, _error: Exception) -> Response:
+    return problem_of("unwatched", _UNWATCHED_SECONDS)
 
 
 def _internal(_request: Request, _error: Exception) -> Response:

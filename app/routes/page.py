@@ -1,4 +1,4 @@
-"""The page: a handful of static files, read once at start."""
+"""The pages: a handful of static files, read once at start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 _FOLDER: Final = Path(__file__).parent.parent / "web"
-_INDEX: Final = "index.html"
+_PAGES: Final = {"/": "index.html", "/ops": "ops.html"}
 
 
 class _File:
@@ -28,13 +28,14 @@ class _File:
 
 
 def router() -> APIRouter:
-    """`/` and `/web/…`."""
+    """`/`, `/ops` and `/web/…`."""
     files = {path.relative_to(_FOLDER).as_posix(): _File(path) for path in _FOLDER.rglob("*") if path.is_file()}
     page = APIRouter(include_in_schema=False)
 
     for name, file in files.items():
         page.add_api_route(f"/web/{name}", file.answer, methods=["GET"])
-    page.add_api_route("/", files[_INDEX].answer, methods=["GET"])
+    for path, name in _PAGES.items():
+        page.add_api_route(path, files[name].answer, methods=["GET"])
     page.add_api_route("/favicon.ico", _no_icon, methods=["GET"])
     return page
 

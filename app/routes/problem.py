@@ -34,6 +34,7 @@ CATALOGUE: Final[Mapping[str, Meaning]] = {
     "method_not_allowed": Meaning(HTTPStatus.METHOD_NOT_ALLOWED, "That method is not allowed here."),
     "name_taken": Meaning(HTTPStatus.CONFLICT, "An account of that name exists already."),
     "own_account": Meaning(HTTPStatus.CONFLICT, "That would lock yourself out. Have another administrator do it."),
+    "unwatched": Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "Prometheus does not answer, or none is configured."),
     "internal": Meaning(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. The failure was logged."),
 }
 """What each reason of the API says: of a refused verb, of a handshake, and what HTTP alone knows or words otherwise."""

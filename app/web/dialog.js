@@ -1,6 +1,6 @@
 // A question that takes a form: built when it is asked, gone when it is answered.
 
-import { byId, element, icon } from './element.js';
+import { element, icon } from './element.js';
 import { Notice } from './notice.js';
 import { answer } from './words.js';
 
@@ -44,7 +44,7 @@ export function frame(name, title, ...content) {
   dialog.addEventListener('close', () => {
     dialog.remove();
     // the browser gives the focus back to what had it, unless that is gone
-    if (document.activeElement === document.body) byId('message').focus();
+    if (document.activeElement === document.body) document.getElementById('message')?.focus();
   });
   document.body.append(dialog);
   dialog.showModal();

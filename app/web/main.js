@@ -19,6 +19,7 @@ function enter(session) {
   rememberSignedIn(true);
   gate.hidden = true;
   room.hidden = false;
+  byId('show-ops').hidden = !session.admin;
   chat.open(session);
 }
 

@@ -25,6 +25,7 @@ const REFUSALS = {
   credentials_wrong: 'Name or password is wrong.',
   password_change_required: 'This password works only once. Choose your own now.',
   rate_limited: 'That was too often.',
+  unwatched: 'Prometheus does not answer.',
   offline: 'You are not connected. Try again when you are.',
   unanswered: 'The connection was lost before the server answered. Look whether it was done, then try again.',
 };

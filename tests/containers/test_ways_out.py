@@ -41,7 +41,7 @@ def test_the_app_s_way_out_opens_and_closes(contained: ContainedStack) -> None:
     assert all(networks(contained, "app").values())
     issuers = [{"issuer": "https://id.example", "audience": "chat", "jwks_url": "https://id.example/jwks"}]
     contained.make("rollout", PORTCULLIS_ISSUERS=json.dumps(issuers))
-    assert sorted(networks(contained, "app").values()) == [False, True]
+    assert sorted(networks(contained, "app").values()) == [False, True, True]
     contained.make("rollout")
     assert all(networks(contained, "app").values())
     assert left(contained) == count

@@ -22,9 +22,9 @@ def another(stack: RunningStack) -> NewStack:
     """Makes stacks beside the first, which may be broken: `with another({"PORTCULLIS_…": "…"}) as mine:`."""
 
     def make(
-        settings: dict[str, str] | None = None, before: tuple[str, ...] = ()
+        settings: dict[str, str] | None = None, before: tuple[str, ...] = (), *, watched: bool = False
     ) -> AbstractContextManager[RunningStack]:
-        return new_stack(settings, stack.state, before)
+        return new_stack(settings, stack.state, before, watched=watched)
 
     return make
 

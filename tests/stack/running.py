@@ -37,6 +37,13 @@ def free_port() -> int:
             return port
 
 
+def free_pair() -> int:
+    """A free port with another one above it."""
+    while listeners.busy((port := free_port()) + 1):
+        pass
+    return port
+
+
 @dataclass
 class RunningStack:
     """One stack. Made by `new_stack`, started by `up`; every call runs the make target that a person would run."""
@@ -46,8 +53,11 @@ class RunningStack:
     clone: Path = ROOT
     before: tuple[str, ...] = ()
     """Words in front of make: another user, other limits."""
+    watched: bool = False
+    """Whether it may supervise a Prometheus."""
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+    prometheus_port: int = field(default_factory=free_pair)
     first_password: str = ""
     """The first administrator's one-time password, once `up` has printed it."""
 
@@ -84,8 +94,14 @@ class RunningStack:
             "PORTCULLIS_SHAPE": "embedded",
             "PORTCULLIS_HTTPS_PORT": str(self.https_port),
             "PORTCULLIS_HTTP_PORT": str(self.http_port),
+            **self._prometheus(),
             **self.settings,
         }
+
+    def _prometheus(self) -> dict[str, str]:
+        if self.watched:
+            return {"PORTCULLIS_PROMETHEUS_PORT": str(self.prometheus_port)}
+        return {"PORTCULLIS_PROMETHEUS_URL": ""}
 
     def words(self, *targets: str) -> list[str]:
         """The command that makes `targets` for this stack."""
@@ -184,7 +200,11 @@ def _is_master(one: processes.Process, found: Mapping[int, processes.Process]) -
 
 @contextmanager
 def new_stack(
-    settings: Mapping[str, str] | None = None, seed: Path | None = None, before: tuple[str, ...] = ()
+    settings: Mapping[str, str] | None = None,
+    seed: Path | None = None,
+    before: tuple[str, ...] = (),
+    *,
+    watched: bool = False,
 ) -> Iterator[RunningStack]:
     """A stack that is not started yet. Afterwards it is stopped, nothing of it may be left, and its folder goes.
 
@@ -192,7 +212,7 @@ def new_stack(
     """
     folder = Path(tempfile.mkdtemp(prefix="portcullis-test-", dir=FOLDERS))
     folder.chmod(0o755)
-    stack = RunningStack(folder / "state", dict(settings or {}), before=before)
+    stack = RunningStack(folder / "state", dict(settings or {}), before=before, watched=watched)
     try:
         if seed:
             take_over(seed, stack.state)

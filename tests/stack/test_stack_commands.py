@@ -32,25 +32,36 @@ def test_status_of_a_healthy_stack(stack: RunningStack) -> None:
     assert said.rstrip().endswith("healthy")
 
 
-def status_of_page(stack: RunningStack, trust: ssl.SSLContext) -> int:
-    """The status with which the page answers a client that trusts `trust`."""
+def asked(stack: RunningStack, path: str, trust: ssl.SSLContext) -> http.client.HTTPResponse:
+    """What a client that trusts `trust` gets there through the edge."""
     connection = http.client.HTTPSConnection("localhost", stack.https_port, context=trust, timeout=10)
     try:
-        connection.request("GET", "/")
-        return connection.getresponse().status
+        connection.request("GET", path)
+        return connection.getresponse()
     finally:
         connection.close()
 
 
 def test_the_page_is_served_with_a_trusted_certificate(stack: RunningStack) -> None:
     """The CA that `make up` names is enough to trust the page."""
-    assert status_of_page(stack, stack.tls) == 200
+    assert asked(stack, "/", stack.tls).status == 200
+
+
+def test_administrators_have_a_page(stack: RunningStack) -> None:
+    """With the same headers as everybody's, and what it asks for is for them alone."""
+    page, chat = asked(stack, "/ops", stack.tls), asked(stack, "/", stack.tls)
+    own = {"etag", "date", "content-length"}
+    assert page.status == 200
+    assert [pair for pair in page.getheaders() if pair[0].lower() not in own] == [
+        pair for pair in chat.getheaders() if pair[0].lower() not in own
+    ]
+    assert asked(stack, "/api/ops/catalogue", stack.tls).status == 401
 
 
 def test_an_untrusting_client_refuses_the_certificate(stack: RunningStack) -> None:
     """Without the CA the certificate is not believed: it is no public one."""
     with pytest.raises(ssl.SSLCertVerificationError):
-        status_of_page(stack, ssl.create_default_context())
+        asked(stack, "/", ssl.create_default_context())
 
 
 def test_user_prints_the_password_once(stack: RunningStack) -> None:

@@ -12,6 +12,7 @@ from tests.stack.running import ROOT, SEEDED, RunningStack, new_stack
 
 WITHOUT_NGINX = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /usr/sbin/nginx && exec "$@"', "sh")
 """A private view of the file system in which nginx is not installed."""
+WITHOUT_PROMETHEUS = tuple(word.replace("/usr/sbin/nginx", "/usr/bin/prometheus") for word in WITHOUT_NGINX)
 
 
 def own(stack: RunningStack, person: Person) -> None:
@@ -27,11 +28,12 @@ def copy_environment(source: Path, state: Path) -> None:
 
 
 def test_an_ordinary_user_has_a_whole_stack(stack: RunningStack, person: Person) -> None:
-    """Without any right beyond their own, `make up`, user, token, metrics, status and down all work."""
-    with new_stack(before=person.before) as mine:
+    """Without any right beyond their own, `make up`, user, token, metrics, status and down work, Prometheus too."""
+    with new_stack(before=person.before, watched=True) as mine:
         copy_environment(stack.state, mine.state)
         own(mine, person)
         assert "speak to it over WSS" in mine.up()
+        assert {one.program for one in mine.processes()} > {"prometheus", "carrier"}
         owners = {Path(f"/proc/{one.pid}").stat().st_uid for one in mine.processes()}
         assert owners == {mine.state.stat().st_uid} != {0}
         mine.user("alice")
@@ -48,6 +50,14 @@ def test_an_ordinary_user_without_nginx_gets_the_command(stack: RunningStack, pe
         assert done.returncode != 0
         assert "sudo apt-get install --no-install-recommends nginx" in done.stderr
         assert not mine.state.exists()
+
+
+def test_without_prometheus_everything_else_runs(stack: RunningStack) -> None:
+    """`make up` and `make status` say why there are no charts and what to do."""
+    with new_stack(seed=stack.state, before=WITHOUT_PROMETHEUS, watched=True) as mine:
+        for said in (mine.up(), mine.make("status").stdout):
+            assert "Prometheus is not installed. Install" in said
+        assert {one.program for one in mine.processes()}.isdisjoint({"prometheus", "carrier"})
 
 
 def test_another_users_stack_is_left_alone(stack: RunningStack, person: Person) -> None:
@@ -114,7 +124,7 @@ def test_a_state_folder_out_of_reach_is_refused(stack: RunningStack) -> None:
 def clone_to(folder: Path) -> Path:
     """A copy of what the stack is made of."""
     folder.mkdir(mode=0o755)
-    for name in ("app", "stack", "nginx", "certs", "requirements"):
+    for name in ("app", "monitoring", "stack", "nginx", "certs", "requirements"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".env.example", folder)
     shutil.copy(ROOT / "Makefile", folder)

@@ -11,3 +11,9 @@ from docs.generate import FOLDER, pages
 def test_a_generated_page_is_current(name: str) -> None:
     """`make docs` would change nothing."""
     assert (FOLDER / name).read_text() == pages()[name], "run `make docs`"
+
+
+def test_the_example_sets_nothing() -> None:
+    """Whoever copies it unchanged has the defaults; a sentence that ran over its line would be a setting."""
+    lines = (FOLDER.parent / ".env.example").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == []

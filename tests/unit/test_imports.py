@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stack import images
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "app").rglob("*.py"))
 
@@ -21,6 +23,7 @@ LAYERS = (
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
+    | {"prometheus", "charts", "watch"}
     | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
@@ -47,7 +50,7 @@ HOMES = {
     "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics", "gunicorn_conf"},
     "psycopg": {"store_postgres"},
-    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis"},
+    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis", "prometheus"},
     "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},
@@ -56,6 +59,8 @@ HOMES = {
     "uvicorn_worker": {"worker"},
     "websockets": {"wire"},
 }
+WORDS_OF_MONITORING = {"monitoring.catalogue": {"routes"}, "monitoring.panel": {"charts", "watch", "routes"}}
+"""What is watched is said once, for the app as for Grafana: words without I/O, and nothing else of that folder."""
 IMPLEMENTATIONS = {name for name in RANK if name.endswith(("_memory", "_redis")) or name.startswith("store_")}
 
 
@@ -87,6 +92,8 @@ def test_imports_go_downwards(path: Path) -> None:
         if package == "app":
             there = rest.partition(".")[0]
             assert RANK[there] <= RANK[here], f"{here} must not import {there}"
+        elif package == "monitoring":
+            assert here in WORDS_OF_MONITORING.get(name, set()), f"{name} has no home in {here}"
         elif package not in sys.stdlib_module_names and package != "__future__":
             assert here in HOMES.get(package, set()), f"{package} has no home in {here}"
 
@@ -109,6 +116,14 @@ def test_every_module_has_its_layer() -> None:
 def test_words_do_no_io() -> None:
     """The bottom layer touches no socket, file or thread, settings and logs apart."""
     forbidden = {"asyncio", "socket", "threading", "subprocess", "sqlite3", "http.client", "urllib.request"}
-    for path in SOURCES:
-        if noun(path) in LAYERS[0]:
-            assert not forbidden & set(imported(path)), path
+    words = [path for path in SOURCES if noun(path) in LAYERS[0]]
+    words += [ROOT / f"{name.replace('.', '/')}.py" for name in WORDS_OF_MONITORING]
+    for path in words:
+        assert not forbidden & set(imported(path)), path
+
+
+def test_the_app_s_image_has_what_it_takes_of_monitoring() -> None:
+    """Those words and the package they are in; the image is made anew when one of them changes."""
+    files = ["monitoring/__init__.py", *(f"{name.replace('.', '/')}.py" for name in sorted(WORDS_OF_MONITORING))]
+    assert list(images.WATCHED) == files
+    assert f"COPY {' '.join(files)} monitoring/\n" in (ROOT / "Dockerfile").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import place, settings_file
+from stack import contained_settings, place, settings_file
 from stack.place import Place
 from stack.problem import Problem
 
@@ -74,3 +74,11 @@ def test_what_the_app_is_told(tmp_path: Path) -> None:
     assert "PORTCULLIS_HTTPS_PORT" not in told
     mine = settings_file.for_app(where, {"PORTCULLIS_ORIGINS": "https://chat.example.org"})
     assert mine["PORTCULLIS_ORIGINS"] == "https://chat.example.org"
+
+
+def test_the_file_of_the_containers_names_their_prometheus(tmp_path: Path) -> None:
+    """Whether or not this machine has one; another one is refused."""
+    where, name = Place(tmp_path, tmp_path), "PORTCULLIS_PROMETHEUS_URL"
+    assert name not in contained_settings.for_app(where, {})
+    with pytest.raises(Problem, match=f"{name}: in containers docker-compose.yml decides"):
+        contained_settings.for_app(where, {name: "http://127.0.0.1:9090"})
