@@ -38,9 +38,8 @@ def up(name: str) -> None:
 def converge(lab: Lab) -> None:
     """Run site.yml with its words on the terminal. Raises Problem when it fails."""
     lab.say("ansible-playbook site.yml")
-    done = lab.playbook("site")
-    print(done.stdout, flush=True)
-    if done.returncode:
+    lab.echo = lambda line: print(line, end="", flush=True)
+    if lab.playbook("site").code:
         raise Problem("site.yml failed.")
 
 

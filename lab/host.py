@@ -14,12 +14,13 @@ LABEL = "portcullis.lab"
 BOOT_SECONDS = 60.0
 OPERATOR = "deploy"
 FLAGS = (
-    # Without CAP_SYS_RESOURCE, which some machines cannot give (there --privileged fails); else as close to a
-    # machine as a container comes.
-    "--detach --tty --cap-add=ALL --cap-drop=SYS_RESOURCE --security-opt=seccomp=unconfined "
-    "--security-opt=systempaths=unconfined --security-opt=apparmor=unconfined --env=container=docker "
-    "--cgroupns=private --tmpfs=/run --tmpfs=/run/lock --tmpfs=/tmp --stop-signal=SIGRTMIN+3 --memory=6g"
-).split()
+    # Without CAP_SYS_RESOURCE, which some machines cannot give (there --privileged fails); else as close to a machine
+    # as a container comes.
+    *("--detach", "--tty", "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cgroupns=private", "--memory=6g"),
+    *("--security-opt=seccomp=unconfined", "--security-opt=systempaths=unconfined"),
+    *("--security-opt=apparmor=unconfined", "--env=container=docker", "--stop-signal=SIGRTMIN+3"),
+    *("--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"),
+)
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 
 

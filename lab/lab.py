@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +35,32 @@ portcullis:
 """
 
 
+@dataclass(frozen=True)
+class Played:
+    """What became of a playbook."""
+
+    said: str
+    code: int
+
+    def changed(self) -> int:
+        """How many tasks changed something, over all hosts, as the recap says. Raises Problem without a recap."""
+        found = re.findall(r"\bchanged=(\d+)", self.said)
+        if not found:
+            raise Problem(f"The playbook did not come to its end:\n{self.said[-2000:]}")
+        return sum(int(number) for number in found)
+
+
+@contextmanager
+def ended_after(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
+    """A process that is ended when it takes longer."""
+    timer = threading.Timer(seconds, process.terminate)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @dataclass
 class Lab:
     """Made by `running`. Its folder holds an SSH key, the inventory and what the playbooks said."""
@@ -41,6 +69,8 @@ class Lab:
     folder: Path
     say: Callable[[str], None]
     hosts: list[Host] = field(default_factory=list)
+    echo: Callable[[str], object] = field(default=len)
+    """Is given each line that a playbook says; by default nobody."""
 
     @property
     def network(self) -> str:
@@ -73,23 +103,26 @@ class Lab:
                 return subnet
         raise Problem("Every network that a lab may have is taken.")
 
-    def playbook(self, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-        """Run a playbook against the lab over SSH; what it said is kept in the folder, too."""
-        words = ["bash", "-c", 'exec "$@" 2>&1', "sh", CLONE / "var" / "dev" / "ansible" / "bin" / "ansible-playbook"]
+    def playbook(self, name: str, *more: str, seconds: float = PLAY_SECONDS) -> Played:
+        """Run a playbook against the lab over SSH. Its words are in the folder line by line, and shown by `echo`."""
+        command = CLONE / "var" / "dev" / "ansible" / "bin" / "ansible-playbook"
         clean = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "DOCKER_HOST") if key in os.environ}
-        done = subprocess.run(
-            [*words, "--inventory", self.inventory, f"{name}.yml", *more],
+        running = subprocess.Popen(
+            [command, "--inventory", self.inventory, f"{name}.yml", *more],
             cwd=CLONE / "ansible",
-            env=clean | {"ANSIBLE_NOCOLOR": "1"},
+            env=clean | {"ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=PLAY_SECONDS,
-            check=False,
         )
-        with (self.folder / "playbooks.log").open("a") as log:
-            log.write(done.stdout)
-        return done
+        lines = []
+        with running, (self.folder / "playbooks.log").open("a", buffering=1) as log, ended_after(running, seconds):
+            for line in running.stdout or ():
+                lines.append(line)
+                log.write(line)
+                self.echo(line)
+        return Played("".join(lines), running.returncode)
 
     def remove(self) -> None:
         """Everything that carries the lab's name, whatever state it is in."""
@@ -100,7 +133,11 @@ class Lab:
 def remove(name: str) -> None:
     """Containers, volumes and networks that are labelled as the lab's, and nothing else."""
     mine = ("--quiet", "--filter", f"label={LABEL}={name}")
-    for kind, delete in (("ps --all", "rm --force --volumes"), ("volume ls", "volume rm"), ("network ls", "network rm")):
+    for kind, delete in (
+        ("ps --all", "rm --force --volumes"),
+        ("volume ls", "volume rm"),
+        ("network ls", "network rm"),
+    ):
         found = engine.run(*kind.split(), *mine).split()
         if found:
             engine.run(*delete.split(), *found)
@@ -108,7 +145,7 @@ def remove(name: str) -> None:
 
 @contextmanager
 def running(name: str, hosts: tuple[str, ...], say: Callable[[str], None], keep: bool = False) -> Iterator[Lab]:
-    """A lab with these hosts, bare, as long as the block lasts; with `keep` it stays. One that is left over is removed."""
+    """A lab with these hosts, bare, as long as the block lasts, or longer with `keep`. One left over is removed."""
     folder = CLONE / "var" / "lab" / name
     remove(name)
     shutil.rmtree(folder, ignore_errors=True)

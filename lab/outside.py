@@ -1,4 +1,4 @@
-"""What somebody sees who is on the lab's network and on none of its hosts: a container that knows nothing but the CA."""
+"""What somebody sees who is on the lab's network and on none of its hosts, knowing nothing but the CA."""
 
 from __future__ import annotations
 
@@ -42,16 +42,17 @@ def round_trip(host: Host, name: str, access_token: str) -> str:
         ca = Path(folder, "ca.pem")
         ca.write_text(authority(host))
         Path(folder).chmod(0o755)
+        python = ["python", "-m", "stack.probe", f"wss://{name}/ws/chat", "/ca.pem"]
         words = ["run", "--rm", "--interactive", f"--label={LABEL}={host.lab}", f"--network={host.lab}", *BARE]
         words += [f"--add-host={name}:{host.address}", f"--volume={ca}:/ca.pem:ro", app]
-        done = engine.attempt(*words, "python", "-m", "stack.probe", f"wss://{name}/ws/chat", "/ca.pem", given=access_token)
+        done = engine.attempt(*words, *python, given=access_token)
     if done.returncode:
         raise Problem(f"A WSS round trip from outside fails: {(done.stdout or done.stderr).strip()[-500:]}")
     return "well"
 
 
 def answering(host: Host, ports: Iterable[int]) -> set[int]:
-    """Those TCP ports that answer, whether with a connection or with a refusal: a port behind the firewall is silent."""
+    """Those TCP ports that answer, with a connection or a refusal: a port behind the firewall is silent."""
     return {port for port in ports if _answers(host.address, port)}
 
 

@@ -247,7 +247,7 @@ class ContainedStart:
     def show_password(self) -> None:
         """The first administrator's password: shown now or never, since it is stored nowhere.
 
-        PASSWORD_TO in the environment of `make up` is a file that it goes into instead, for a start that nobody watches.
+        PASSWORD_TO in the environment of `make up` is a file that it goes into instead, where nobody watches.
         """
         target = os.environ.get("PASSWORD_TO")
         if self.password and target:

@@ -1,4 +1,7 @@
-"""What checks, tests and load need beyond the product: `python3 -m stack.development environment|ansible|load|machine`."""
+"""What checks, tests, load and deployment need beyond the product.
+
+`python3 -m stack.development environment|ansible|load|machine`.
+"""
 
 from __future__ import annotations
 

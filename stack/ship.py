@@ -1,4 +1,4 @@
-"""What a controller sends to a host: `python3 -m stack.ship release|images|known|pack|missing`, each with one line of JSON.
+"""What a controller sends to a host, and how a host says what it lacks: `python3 -m stack.ship`, one line of JSON each.
 
 The release is this tree as it lies here, without tests and documents, and is named by its content. The images are
 built here, once, and are the same on every host: their names follow from that content (stack/images.py).
@@ -88,9 +88,9 @@ def pack(folder: Path, names: list[str]) -> dict[str, str]:
     path = folder / f"images-{hashlib.sha256(content.encode()).hexdigest()[:16]}.tar.gz"
     if not path.exists():
         draft = path.with_suffix(".draft")
-        with draft.open("wb") as out:
-            with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE, env=engine.environ()) as save:
-                packed = subprocess.run(["gzip", "-1"], stdin=save.stdout, stdout=out, check=False)
+        words, environ = ["docker", "save", *names], engine.environ()
+        with draft.open("wb") as out, subprocess.Popen(words, stdout=subprocess.PIPE, env=environ) as save:
+            packed = subprocess.run(["gzip", "-1"], stdin=save.stdout, stdout=out, check=False)
         if save.returncode or packed.returncode:
             raise Problem(f"The images could not be packed into {path}: is the disk full?")
         draft.replace(path)
