@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 
@@ -49,6 +50,8 @@ def main() -> int:
     parser.add_argument("what", choices=("up", "down"))
     parser.add_argument("name", nargs="?", default=NAME)
     words = parser.parse_args()
+    # A terminated command tears its lab down like an interrupted one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         up(words.name) if words.what == "up" else remove(words.name)
     except Problem as problem:

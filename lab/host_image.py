@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import engine
+from stack import engine, packages
 from stack.problem import Problem
 
 SUITE = "bookworm"
@@ -72,6 +72,8 @@ def make(say: Callable[[str], None]) -> str:
     """Make the image from the distribution's archive unless it is there; returns its name. Raises Problem."""
     if engine.has_image(name()):
         return name()
+    if packages.command("mmdebstrap") is None:
+        raise Problem("The hosts' image is made with mmdebstrap: sudo apt-get install mmdebstrap")
     say(f"making the hosts' image {name()}, once; about a minute")
     with tempfile.TemporaryDirectory(prefix="portcullis-lab-", dir="/var/tmp") as folder:
         hook, tree = Path(folder, "finish.sh"), Path(folder, "host.tar")

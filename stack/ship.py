@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from stack import base_image, engine, folders, images
 from stack.place import CLONE
 from stack.problem import Problem
 
-FILES = ("Makefile", "Dockerfile", "docker-compose.yml", ".env.example", ".dockerignore", "LICENSE", "README.md")
+FILES = ("Makefile", "Dockerfile", "docker-compose.yml", ".env.example", ".dockerignore", "LICENSE")
 FOLDERS = ("app", "certs", "containers", "monitoring", "nginx", "requirements", "stack")
 """What `make up` and the other commands of a host read."""
+OURS = f"{images.REPOSITORY}/*"
+PACK_SECONDS = 24 * 3600.0
+"""How long a file with images is of use: another host may want the same ones."""
 
 
 def sources(clone: Path) -> Iterator[Path]:
@@ -85,6 +89,9 @@ def pack(folder: Path, names: list[str]) -> dict[str, str]:
     """One compressed file with these images, made once. `docker load` reads it as it is."""
     content = "\0".join(f"{name}\0{engine.image_id(name)}" for name in sorted(names))
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("images-*"):
+        if old.stat().st_mtime < time.time() - PACK_SECONDS:
+            old.unlink()
     path = folder / f"images-{hashlib.sha256(content.encode()).hexdigest()[:16]}.tar.gz"
     if not path.exists():
         draft = path.with_suffix(".draft")
@@ -104,10 +111,17 @@ def missing(wanted: dict[str, str]) -> list[str]:
     return [name for name, address in wanted.items() if not address or engine.image_id(name) != address]
 
 
+def tidy(clone: Path = CLONE) -> list[str]:
+    """Delete this stack's images of other releases, but what a container still uses; their names."""
+    kept = known(clone)
+    listed = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={OURS}").split()
+    return [name for name in listed if name not in kept and engine.attempt("image", "rm", name).returncode == 0]
+
+
 def main() -> int:
     """Run one of them."""
     parser = argparse.ArgumentParser(prog="python3 -m stack.ship", description=__doc__)
-    parser.add_argument("what", choices=("release", "images", "known", "pack", "missing"))
+    parser.add_argument("what", choices=("release", "images", "known", "pack", "missing", "tidy"))
     parser.add_argument("--folder", type=Path, default=CLONE / "var" / "ship", help="where files are put")
     parser.add_argument("images", nargs="*", help="for pack: the images' names")
     words = parser.parse_args()
@@ -116,6 +130,7 @@ def main() -> int:
         "images": built,
         "known": known,
         "pack": lambda: pack(words.folder, words.images),
+        "tidy": tidy,
         "missing": lambda: missing(json.load(sys.stdin)),
     }
     try:
