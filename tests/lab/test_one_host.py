@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,23 @@ SECRETS = "/var/lib/portcullis/containers/secrets"
 PASSWORD = "/root/portcullis-first-password"
 
 
+def _stranger() -> str:
+    """An authority that has nothing to do with the stack."""
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-noenc",
+        "-keyout",
+        "/dev/null",
+        "-subj",
+        "/CN=stranger",
+    ]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def test_check_mode_on_a_bare_host_ends_well_and_changes_nothing(deployed: Deployed) -> None:
     """It foretells work, and nothing of ours is on the host afterwards."""
     assert deployed.foretold.code == 0, deployed.foretold.said[-4000:]
@@ -28,7 +46,9 @@ def test_a_chat_is_spoken_to_from_outside(deployed: Deployed) -> None:
     """Over WSS from another machine on the standard port, the certificate checked against the stack's own CA."""
     token = outside.token(deployed.host)
     assert outside.round_trip(deployed.host, outside.NAME, token) == "well"
-    with pytest.raises(Problem, match="certificate"):
+    with pytest.raises(Problem, match="certificate verify failed"):
+        outside.round_trip(deployed.host, outside.NAME, token, trusted=_stranger())
+    with pytest.raises(Problem, match="unrecognized name"):
         outside.round_trip(deployed.host, "elsewhere.lab.test", token)
 
 
