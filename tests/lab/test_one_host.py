@@ -48,7 +48,7 @@ def test_a_chat_is_spoken_to_from_outside(deployed: Deployed) -> None:
     assert outside.round_trip(deployed.host, outside.NAME, token) == "well"
     with pytest.raises(Problem, match="certificate verify failed"):
         outside.round_trip(deployed.host, outside.NAME, token, trusted=_stranger())
-    with pytest.raises(Problem, match="unrecognized name"):
+    with pytest.raises(Problem, match="Hostname mismatch"):
         outside.round_trip(deployed.host, "elsewhere.lab.test", token)
 
 
@@ -112,7 +112,9 @@ def test_a_backup_is_made_fetched_and_seen_by_the_doctor(deployed: Deployed, tmp
 
 
 def test_the_chat_comes_back_after_a_reboot(deployed: Deployed) -> None:
-    """Engine, containers and firewall are there again by themselves."""
+    """Engine, containers and firewall are there again by themselves, without what was on trial when it went down."""
+    live, wanted = "/etc/portcullis/firewall.nft", "/etc/portcullis/trial/firewall/wanted"
+    deployed.on_host(f'echo "# unproven" >>{wanted} && portcullis-trial start firewall 600 && grep unproven {live}')
     engine.run("restart", "--time=60", deployed.host.container)
     token = ""
 
@@ -126,3 +128,4 @@ def test_the_chat_comes_back_after_a_reboot(deployed: Deployed) -> None:
 
     assert processes.until(back, BOOT_SECONDS)
     assert "to_host" in deployed.on_host("nft list table inet portcullis")
+    assert "unproven" not in deployed.on_host(f"cat {live}")
