@@ -1,6 +1,6 @@
 """Tools in environments of their own: their needs contradict the product's, and each other's.
 
-`python -m tests.tools NAME …` makes the environments beforehand (those that NAMES has).
+`python -m tests.tools NAME …` makes the environments beforehand: without a name, those of `make test`.
 """
 
 from __future__ import annotations
