@@ -29,6 +29,7 @@ from app.marks import Marks
 from app.metrics import Metrics
 from app.model import RoomId, SessionId
 from app.notices import Notices
+from app.outcome import Outcome
 from app.presence import Presence
 from app.protocol import Invalid
 from app.repair import Repair
@@ -36,9 +37,10 @@ from app.resync import Resync
 from app.rooms import CHANGES, Rooms
 from app.settings import Settings
 from app.shared import Shared, share
+from app.sign_in import SIGN_INS
 from app.store import Store, StoreDown
 from app.store_database import kind_of
-from app.verdict import CloseCode, Reason
+from app.verdict import CLOSE_LABELS, Reason
 
 _log = logging.getLogger("portcullis.backends")
 _TICK = 1.0
@@ -250,10 +252,13 @@ def _metrics(*, together: bool) -> Metrics:
         metrics.recoveries.labels(outcome)
     for action in CHANGES:
         metrics.changes.labels(action, "stored")
-    for outcome in ("accepted", "repeated", "throttled", "invalid", "refused"):
-        metrics.messages.labels(outcome)
-    for code in CloseCode:
-        metrics.closes.labels(str(int(code)))
+    for became in Outcome:
+        metrics.messages.labels(became)
+    for code in CLOSE_LABELS:
+        metrics.closes.labels(code)
+    for answered in SIGN_INS:
+        metrics.sign_ins.labels(answered)
+    metrics.store_errors.labels("append")
     for backend in ("store", "redis", "broker") if together else ("store",):
         metrics.degraded.labels(backend).set(0)
     for what in ("publish", "receive") if together else ():

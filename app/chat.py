@@ -21,6 +21,7 @@ from app.marks import Marks
 from app.metrics import Metrics
 from app.model import DEFAULT_ROOM, Post, RoomId, Stored
 from app.notices import Notices
+from app.outcome import Outcome, outcome
 from app.presence import Presence
 from app.protocol import Invalid, Malformed, Profile
 from app.roles import Action, judge
@@ -204,7 +205,7 @@ class Chat:
         else:
             throttle = await self._limiter.hit(self._charges.post(user, room.id, room.rate, slow, size))
         if throttle is not None:
-            self._metrics.messages.labels("throttled").inc()
+            self._metrics.messages.labels(Outcome.THROTTLED).inc()
             return await self._throttle(connection, verb.id, throttle)
         connection.unacked += 1
         self._notices.posted(room.id, user)
@@ -223,11 +224,10 @@ class Chat:
         self, connection: Connection, client_id: str | None, received: float, stored: Stored | Denied | None
     ) -> None:
         """The store's word on a post; an unknown outcome is never an ack."""
+        self._metrics.messages.labels(outcome(stored)).inc()
         if not isinstance(stored, Stored):
-            self._metrics.messages.labels("refused").inc()
             connection.send(protocol.error(stored or _NOT_STORED, client_id))
             return
-        self._metrics.messages.labels("repeated" if stored.repeated else "accepted").inc()
         self._metrics.ack_seconds.observe(time.perf_counter() - received)
         connection.posts += 1
         if client_id is not None or connection.profile is Profile.CHAT_V1:
@@ -293,7 +293,7 @@ class Chat:
 
     def _refuse(self, connection: Connection, malformed: Malformed) -> None:
         self._metrics.messages_invalid.labels(malformed.reason).inc()
-        self._metrics.messages.labels("invalid").inc()
+        self._metrics.messages.labels(Outcome.INVALID).inc()
         if connection.malformed.hit(time.monotonic()) > 0:
             connection.close(CloseCode.MALFORMED)
         else:

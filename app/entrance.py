@@ -14,7 +14,7 @@ from app.live_room import LiveRoom
 from app.metrics import Metrics
 from app.model import Change, Entry, Event, RoomId
 from app.notices import Notices
-from app.presence import Presence
+from app.presence import Entered, Presence
 from app.protocol import Profile
 from app.repair import Repair
 from app.roles import Action, Role
@@ -60,10 +60,11 @@ class Entrance:
         entry = await self._admitted(connection, verb)
         if isinstance(entry, Denied):
             return entry
-        if not await self._presence.enter(room_id, connection.id):
+        entered = await self._presence.enter(room_id, connection.id)
+        if entered is None:
             return Denied(ErrorCode.ROOM_FULL, _RETRY_FULL, Limit.MEMBERS_PER_ROOM)
         try:
-            return await self._catch_up(connection, verb)
+            return await self._catch_up(connection, verb, entered)
         finally:
             if room_id not in connection.rooms:
                 await self._presence.leave(room_id, connection.id)
@@ -89,14 +90,14 @@ class Entrance:
             return Denied(ErrorCode.ROOM_UNKNOWN)
         return judged(entry, Action.HISTORY, time.time()) or entry
 
-    async def _catch_up(self, connection: Connection, verb: Join) -> Denied | None:
+    async def _catch_up(self, connection: Connection, verb: Join, entered: Entered) -> Denied | None:
         """Replay until nothing is missing, then join in the same breath."""
         found = await self._agreed(connection, RoomId(verb.room))
         if isinstance(found, Denied):
             return found
         cursor = self._greet(connection, verb, *found)
         try:
-            await self._follow(connection, *found, cursor)
+            await self._follow(connection, *found, cursor, entered)
         except StoreDown:
             # The client was told that it is in; that it is not, only another connection can tell it.
             connection.close(CloseCode.SLOW_CONSUMER)
@@ -120,9 +121,11 @@ class Entrance:
             if room.access == entry.state.access and self._hub.rooms.get(room_id) is room:
                 return entry, room
 
-    async def _follow(self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int) -> None:
+    async def _follow(
+        self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int, entered: Entered
+    ) -> None:
         """Page by page up to where the room is, each page behind the question who the user is now."""
-        while not self._join(connection, room, entry, cursor):
+        while not self._join(connection, room, entry, cursor, entered):
             reached = await self._replay(connection, room, cursor)
             if reached is None:
                 return
@@ -161,7 +164,7 @@ class Entrance:
             connection.send(data)
         return page[-1].offset if await connection.drained() else None
 
-    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, cursor: int) -> bool:
+    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, cursor: int, entered: Entered) -> bool:
         """Be live, with what is still missing from memory; False when that goes further back or would not fit."""
         recent = room.since(cursor)
         data = b"" if recent is None else protocol.events(recent, connection.profile)
@@ -171,7 +174,8 @@ class Entrance:
             if data:
                 connection.send(data)
             if room.join(connection, entry):
-                self._notices.came(room.id, connection.identity.user)
+                user = connection.identity.user
+                self._notices.came(room.id, user, elsewhere=entered is Entered.ELSEWHERE)
         return True
 
 

@@ -40,7 +40,7 @@ class Metrics:
         self.connections = gauge("connections", "Connections open now.")
         self.connection_seconds = histogram("connection_seconds", "How long connections lasted.", buckets=_LONG)
         self.closes = counter("closes_total", "Connections closed.", "code")
-        self.messages = counter("messages_total", "Posts received.", "outcome")
+        self.messages = counter("messages_total", "Posts received, by what became of them.", "outcome")
         self.messages_throttled = counter("messages_throttled_total", "Frames refused by a limit.", "limit")
         self.messages_invalid = counter("messages_invalid_total", "Frames that meant nothing.", "reason")
         self.changes = counter("changes_total", "Changes of rooms asked for.", "action", "outcome")

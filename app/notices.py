@@ -39,12 +39,12 @@ class Notices:
         self._departing: dict[tuple[RoomId, UserName], asyncio.TimerHandle] = {}
         self._flushing: asyncio.Task[None] | None = None
 
-    def came(self, room: RoomId, user: UserName) -> None:
-        """A user has a first connection in the room."""
+    def came(self, room: RoomId, user: UserName, *, elsewhere: bool = False) -> None:
+        """A user has a first connection of this process in the room; `elsewhere` when another process has one."""
         departing = self._departing.pop((room, user), None)
         if departing is not None:
             departing.cancel()
-        else:
+        elif not elsewhere:
             self._note(room, user, here=True)
 
     def went(self, room: RoomId, user: UserName, *, said_so: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from app.model import Address, ConnectionId, RoomId, UserName
@@ -18,6 +19,15 @@ class Caps:
     per_address: int
     per_node: int
     per_room: int
+
+
+class Entered(Enum):
+    """How a connection came into a room."""
+
+    NEW = "new"
+    """No other process has its user there; whether this one has, it knows by itself."""
+    ELSEWHERE = "elsewhere"
+    """The user is there by way of another process already."""
 
 
 class Presence(Protocol):
@@ -39,8 +49,8 @@ class Presence(Protocol):
         """Give everything back that the connection holds. Harmless when repeated."""
         ...
 
-    async def enter(self, room: RoomId, connection: ConnectionId) -> bool:
-        """Become a live member of a room; False when it is full."""
+    async def enter(self, room: RoomId, connection: ConnectionId) -> Entered | None:
+        """Become a live member of a room, and hear who of the user is there already; None when it is full."""
         ...
 
     async def leave(self, room: RoomId, connection: ConnectionId) -> None:

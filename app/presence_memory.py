@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TypeVar
 
 from app.model import Address, ConnectionId, RoomId, UserName
-from app.presence import Caps
+from app.presence import Caps, Entered
 from app.verdict import Reason
 
 Key = TypeVar("Key")
@@ -56,13 +56,13 @@ class MemoryPresence:
         for room in [room for room, members in self._rooms.items() if connection in members]:
             await self.leave(room, connection)
 
-    async def enter(self, room: RoomId, connection: ConnectionId) -> bool:
-        """See `Presence.enter`."""
+    async def enter(self, room: RoomId, connection: ConnectionId) -> Entered | None:
+        """See `Presence.enter`: there is no other process."""
         members = self._rooms.setdefault(room, set())
         if connection not in members and len(members) >= self._caps.per_room:
-            return False
+            return None
         members.add(connection)
-        return True
+        return Entered.NEW
 
     async def leave(self, room: RoomId, connection: ConnectionId) -> None:
         """See `Presence.leave`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.model import Address, ConnectionId, RoomId, UserName
-from app.presence import Caps
+from app.presence import Caps, Entered
 from app.redis_link import RedisLink, Script
 from app.redis_pipe import RedisDown, Word
 from app.verdict import Reason
@@ -72,12 +72,20 @@ return 0
 _ENTER: Final = Script.of(
     _LEASES,
     """
--- KEYS[3]: the room. ARGV[3]: the member. ARGV[4]: the cap.
+-- KEYS[3]: the room, KEYS[4]: the user. ARGV[3]: the user's name, ARGV[4]: the connection, ARGV[5]: the cap.
+-- Returns the user's other connections in the room: looked up one by one, for a user has a few and a room thousands.
 if lost() then return 4 end
-local inside = tonumber(redis.call('ZSCORE', KEYS[3], ARGV[3]) or '0') > now
-if not inside and count(KEYS[3]) >= tonumber(ARGV[4]) then return 1 end
-keep(KEYS[3], ARGV[3])
-return 0
+local function member(connection) return ARGV[3] .. ' ' .. connection end
+local function inside(connection)
+    return tonumber(redis.call('ZSCORE', KEYS[3], member(connection)) or '0') > now
+end
+if not inside(ARGV[4]) and count(KEYS[3]) >= tonumber(ARGV[5]) then return 1 end
+keep(KEYS[3], member(ARGV[4]))
+local others = {}
+for _, one in ipairs(redis.call('ZRANGE', KEYS[4], string.format('(%.17g', now), '+inf', 'BYSCORE')) do
+    if one ~= ARGV[4] and inside(one) then table.insert(others, one) end
+end
+return others
 """,
 )
 _BEAT: Final = Script.of(
@@ -187,22 +195,22 @@ class RedisPresence:
         if lease is not None:
             await self._remove(self._members(connection, lease))
 
-    async def enter(self, room: RoomId, connection: ConnectionId) -> bool:
+    async def enter(self, room: RoomId, connection: ConnectionId) -> Entered | None:
         """See `Presence.enter`. Raises RedisDown (which is a StoreDown) when Redis cannot say."""
         lease = self._leases.get(connection)
         if lease is None:
             raise RedisDown("the connection holds no lease")
-        member = f"{lease.user} {connection}"
-        words: list[Word] = [self._process, self._seconds, member, self._caps.per_room]
-        answer = await self._link.run(_ENTER, self._keys(f"room:{room}"), words)
+        words: list[Word] = [self._process, self._seconds, lease.user, connection, self._caps.per_room]
+        answer = await self._link.run(_ENTER, self._keys(f"room:{room}", f"user:{lease.user}"), words)
         if answer == _LOST:
             raise RedisDown("leases are being put back")
         if answer == _FULL:
-            return False
+            return None
         lease.rooms.add(room)
         if connection not in self._leases:  # released meanwhile
-            await self._remove([(f"room:{room}", member)])
-        return True
+            await self._remove([(f"room:{room}", f"{lease.user} {connection}")])
+        others = {ConnectionId(other.decode()) for other in answer}
+        return Entered.NEW if others <= self._leases.keys() else Entered.ELSEWHERE
 
     async def leave(self, room: RoomId, connection: ConnectionId) -> None:
         """See `Presence.leave`. Never raises."""

@@ -19,10 +19,11 @@ from app.marks import Marks
 from app.metrics import Metrics
 from app.model import Change, Entry, Member, Post, RoomId, Stored, UserName
 from app.notices import Notices
+from app.outcome import Outcome, outcome
 from app.presence import Presence
 from app.roles import Action, Role, judge
 from app.settings import Settings
-from app.store import Store
+from app.store import Store, StoreDown
 from app.verdict import Denied, ErrorCode
 
 RETRY_STORE: Final = 1.0
@@ -115,8 +116,12 @@ class Rooms:
 
     async def _post(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
         """A post from outside a live room: its sender's standing is asked here for the limits, and by the store."""
-        answer = await self._posted(user, verb, size)
-        self._metrics.messages.labels(_outcome(answer)).inc()
+        try:
+            answer = await self._posted(user, verb, size)
+        except StoreDown:
+            self._metrics.messages.labels(Outcome.BUSY).inc()
+            raise
+        self._metrics.messages.labels(outcome(answer)).inc()
         return answer
 
     async def _posted(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
@@ -250,13 +255,6 @@ CHANGES: Final = (
 
 def _throttled(throttle: Throttle) -> Denied:
     return Denied(ErrorCode.RATE_LIMITED, throttle.retry_after, throttle.limit)
-
-
-def _outcome(answer: Stored | Denied) -> str:
-    """Of a post, as `messages_total` counts it."""
-    if isinstance(answer, Denied):
-        return "throttled" if answer.code is ErrorCode.RATE_LIMITED else "refused"
-    return "repeated" if answer.repeated else "accepted"
 
 
 def room_id(title: str) -> RoomId:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from app.address import ClientAddress
+from app.limiter import Limit
 from app.model import Account, Identity, Session, SessionId, UserName
 from app.names import valid_name
 from app.passwords import MAX_CHARACTERS, Passwords, PasswordsBusy
@@ -32,6 +33,10 @@ class Failure(StrEnum):
     ACCOUNT_BANNED = "account_banned"
     IP_BANNED = "ip_banned"
     BUSY = "busy"
+
+
+SIGN_INS: Final = ("accepted", *Failure, Limit.SIGN_INS_PER_ACCOUNT, Limit.SIGN_INS_PER_ADDRESS)
+"""The label values of `sign_ins_total{outcome}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,3 +205,13 @@ CLOSES: Final[dict[CloseCode, tuple[str, str]]] = {
     CloseCode.MALFORMED: ("malformed", "The client kept sending malformed frames."),
 }
 """Code to (the reason in the close frame, what it means)."""
+
+OTHER: Final = "other"
+CLOSE_LABELS: Final = (*(str(int(code)) for code in (1000, 1002, 1006, *CloseCode)), OTHER)
+"""The label values of `closes_total{code}`: RFC 6455's normal end, a breach of the protocol and a lost connection, all
+of ours, and one word for whatever else a client may say."""
+
+
+def close_label(code: int) -> str:
+    """The label that a connection's close counts under."""
+    return str(code) if str(code) in CLOSE_LABELS else OTHER

@@ -9,9 +9,6 @@ from locust.env import Environment
 
 from loadtest.tally import ACCEPTED, REFUSED, Tally, series
 
-WORDS = {"busy", "not_joined"}
-"""Errors of posts that count as refused and not as invalid."""
-
 
 class Refused(Exception):  # noqa: N818 - what Locust lists as a failure; the message is the reason
     """A handshake, sign-in or post that was not accepted."""
@@ -63,6 +60,11 @@ class Counting:
     def posted(self, outcome: str) -> None:
         """A post was answered."""
         self.count("chat_messages_total", "outcome", outcome)
+
+    def denied(self, code: str, seconds: float) -> None:
+        """A post was answered with an error that is no throttle and that no bad frame explains."""
+        self.posted("busy" if code == "busy" else "refused")
+        self.failed("post", code, seconds)
 
     def throttled(self, limit: str, seconds: float, *, post: bool) -> None:
         """A frame was refused by a limit."""

@@ -243,8 +243,7 @@ class Line:
         elif frame["code"] in ("invalid", "blank", "too_long"):
             self._invalid(frame["code"], accepted=True)
         elif asked and asked.kind == "post":
-            self.counting.posted("refused")
-            self.counting.failed("post", frame["code"], now - asked.sent)
+            self.counting.denied(frame["code"], now - asked.sent)
         if asked and asked.window:
             asked.window.note(asked.sent, now, accepted=False)
         if asked:

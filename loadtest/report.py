@@ -165,6 +165,7 @@ RATES = {
     "accepted handshakes": ('chat_handshakes_total{verdict="accepted"}',),
     "refused handshakes": ('chat_handshakes_total{verdict="refused"}', "edge_rejected_total"),
     "accepted posts": ('chat_messages_total{outcome="accepted"}',),
+    "posts that could not be taken": ('chat_messages_total{outcome="busy"}',),
     "throttles": ("chat_messages_throttled_total",),
     "bad frames": ("chat_messages_invalid_total",),
     "sign-ins": ("chat_sign_ins_total",),

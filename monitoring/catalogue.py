@@ -113,6 +113,12 @@ CONNECTING: Final = Group(
             "Why handshakes are refused; docs/reasons.md explains each word.",
             rate("chat_handshakes_rejected_total", "reason", quiet=True),
         ),
+        stacked(
+            "sign_ins",
+            "Sign-ins",
+            "What came of them. Many wrong credentials, or throttles, are somebody who tries passwords.",
+            rate("chat_sign_ins_total", "outcome"),
+        ),
         lines(
             "edge_refusals",
             "Refusals at the edge",
@@ -144,7 +150,12 @@ CONNECTING: Final = Group(
 TALKING: Final = Group(
     "Talking",
     (
-        stacked("posts", "Posts", "What became of them.", rate("chat_messages_total", "outcome")),
+        stacked(
+            "posts",
+            "Posts",
+            "What became of them. Those refused were their senders' fault, those busy the server's.",
+            rate("chat_messages_total", "outcome"),
+        ),
         lines(
             "throttles",
             "Throttles by limit",

@@ -26,6 +26,8 @@ LASTING = (
     "postgres-exporter",
     "node-exporter",
 )
+GRAFANA = "grafana"
+"""Lasts as well, where an image of it is named: its profile."""
 PROJECT = "com.docker.compose.project"
 
 
@@ -90,7 +92,7 @@ def states(place: Place) -> dict[str, State]:
     for one in engine.inspect(*ids):
         labels, state = one["Config"]["Labels"], one["State"]
         service = labels["com.docker.compose.service"]
-        if service in LASTING and labels.get("com.docker.compose.oneoff") != "True":
+        if service in (*LASTING, GRAFANA) and labels.get("com.docker.compose.oneoff") != "True":
             health = state.get("Health", {}).get("Status", "none")
             # While one takes over from another there are two of the app: either serves.
             if service not in found or not found[service].well:
@@ -123,7 +125,8 @@ def hashes(place: Place) -> dict[str, str]:
     services, networks = found["services"], found["networks"]
     parts = {
         name: [services[name], [networks[one] for one in sorted(services[name].get("networks") or {})]]
-        for name in LASTING
+        for name in (*LASTING, GRAFANA)
+        if name in services
     }
     texts = {name: json.dumps(part, sort_keys=True) for name, part in parts.items()}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

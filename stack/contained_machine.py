@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 
-from stack import compose, engine, knobs, listeners, machine, place, record
+from stack import compose, contained_grafana, engine, knobs, listeners, machine, place, record
 from stack.contained_settings import WATCHERS
 from stack.place import Place
 
@@ -30,6 +30,10 @@ def _every(where: Place, settings: Mapping[str, str]) -> Iterator[str | None]:
     for name, service in zip(WATCHERS, ("prometheus", "alertmanager"), strict=True):
         port = place.port(settings, name, int(knobs.DEFAULTS[name]))
         yield None if service in running else taken(name, port)
+    if contained_grafana.wanted(settings):
+        yield contained_grafana.problem(settings)
+        there = contained_grafana.SERVICE in running
+        yield None if there else taken(contained_grafana.PORT, contained_grafana.port(settings))
     yield disk(shutil.disk_usage(machine.existing(where.state)).free)
     yield machine.clock(time.time(), machine.newest(where.clone))
 

@@ -7,7 +7,7 @@ import re
 import resource
 from collections.abc import Mapping
 
-from stack import compose, contained_watch, facts, knobs, place, settings_file
+from stack import compose, contained_grafana, contained_watch, facts, knobs, place, settings_file
 from stack.place import Place
 from stack.problem import Problem
 
@@ -47,6 +47,7 @@ def for_compose(where: Place, settings: Mapping[str, str], images: Mapping[str, 
     found |= _way_out("ALERTING", contained_watch.receivers(where).exists())
     found |= {f"PORTCULLIS_IMAGE_{target.upper()}": name for target, name in images.items()}
     found |= {name: str(place.port(settings, name, int(knobs.DEFAULTS[name]))) for name in WATCHERS}
+    found |= contained_grafana.for_compose(where, settings)
     found |= {name: _processors(settings, name) for name in PROCESSORS}
     return found | {name: _size(settings, name) for name in SIZES}
 

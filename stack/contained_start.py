@@ -12,6 +12,7 @@ from stack import (
     app_command,
     certificate,
     compose,
+    contained_grafana,
     contained_machine,
     contained_secrets,
     contained_settings,
@@ -95,6 +96,7 @@ class ContainedStart:
             notes.extend(contained_secrets.make(self.place, self.images["app"]))
         with self.steps.step("write the settings"):
             contained_watch.write(self.place, self.images["app"], self.images["alertmanager"])
+            contained_grafana.write(self.place, self.settings, self.images["app"])
             self.write("compose.env", contained_settings.for_compose(self.place, self.settings, self.images))
             self.write("app.env", contained_settings.for_app(self.place, self.settings))
 
@@ -129,7 +131,8 @@ class ContainedStart:
         rollout.tidy(self.place)
         fingerprint, before = self.fingerprint(), compose.states(self.place)
         known = record.read(self.place.record)
-        if known and known.fingerprint == fingerprint and not compose.ill(before):
+        as_wanted = contained_grafana.as_wanted(self.settings, before)
+        if known and known.fingerprint == fingerprint and as_wanted and not compose.ill(before):
             self.cannot = known.cannot
             return
         with self.steps.step("check settings, make keys, migrate the store") as notes:
@@ -167,6 +170,7 @@ class ContainedStart:
 
     def bring_up(self, before: Mapping[str, compose.State]) -> None:
         """Bring the containers to what the file says, and wait until each is well."""
+        contained_grafana.drop(self.settings, before)
         if before:
             self.replace_others(before)
         try:
@@ -267,7 +271,9 @@ class ContainedStart:
             f"  Open             {self.place.url}\n"
             f"  Trust the CA     {ca}\n"
             f"                   (browser: import it under Authorities; curl: --cacert {ca})\n"
-            "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down"
+            "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down",
+            *contained_grafana.told(self.settings),
+            sep="\n  ",
         )
         wrong = health.unserved(self.place)
         if wrong:

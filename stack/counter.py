@@ -18,12 +18,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-from stack import contained_edge, edge_config, exposition, facts, health, rotation, unix_http
+from stack import contained_edge, edge_config, edge_counts, exposition, facts, health, rotation, unix_http
 from stack.place import Place
 
 PORT = 9100
 MASTER = 1
-BROKEN = "mtail_prog_load_errors_total"
 
 
 def reopen(_: Place) -> None:
@@ -59,8 +58,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         """The metrics of one part; raises OSError or HTTPException."""
         if part == "stack":
             return facts.exposed(self.place)
-        sockets = {"app": health.private_socket(self.place), "edge": edge_config.mtail_socket(self.place)}
-        return exposed(sockets[part])
+        if part == "edge":
+            return edge_counts.completed(exposed(edge_config.mtail_socket(self.place)))
+        return exposed(health.private_socket(self.place))
 
     def answer(self, status: int, text: str) -> None:
         """One whole answer."""
@@ -101,8 +101,7 @@ def show() -> int:
 
 def check() -> int:
     """Whether the edge's log is counted."""
-    text = asked("/edge")
-    broken = [line for line in text.splitlines() if line.startswith(BROKEN) and not line.endswith(" 0")]
+    broken = edge_counts.broken(asked("/edge"))
     print("\n".join(broken) or "well")
     return 1 if broken else 0
 

@@ -13,6 +13,7 @@ from stack import (
     app_command,
     certificate,
     edge_config,
+    edge_counts,
     embedded_backup,
     exposition,
     facts,
@@ -124,9 +125,9 @@ class Embedded:
 
     def metrics(self) -> str:
         """The app's families first, then the edge's and what the host knows."""
-        sources = {"app": health.private_socket(self.place), "mtail": edge_config.mtail_socket(self.place)}
-        asked = [self._exposition(name, path) for name, path in sources.items()]
-        return exposition.merge([*asked, facts.exposed(self.place)])
+        app = self._exposition("app", health.private_socket(self.place))
+        edge = edge_counts.completed(self._exposition("mtail", edge_config.mtail_socket(self.place)))
+        return exposition.merge([app, edge, facts.exposed(self.place)])
 
     def _exposition(self, name: str, path: Path) -> str:
         try:

@@ -25,6 +25,12 @@ KNOBS = (
     Knob("PORTCULLIS_OUTER_PROXIES", "", "Addresses or networks whose X-Forwarded-For the edge believes."),
     Knob("PORTCULLIS_PROMETHEUS_PORT", "9090", "Containers: Prometheus, on 127.0.0.1 only."),
     Knob("PORTCULLIS_ALERTMANAGER_PORT", "9093", "Containers: Alertmanager, on 127.0.0.1 only."),
+    Knob(
+        "PORTCULLIS_GRAFANA_IMAGE",
+        "",
+        "Containers: a Grafana image that the engine has, with registry and tag or digest; default: no Grafana.",
+    ),
+    Knob("PORTCULLIS_GRAFANA_PORT", "3000", "Containers: Grafana, on 127.0.0.1 only."),
     Knob("PORTCULLIS_OPEN_FILES", "", "Containers: open files of a process; default: the host's hard limit."),
     Knob("PORTCULLIS_APP_CPUS", "", "Containers: processors of the app; default: all."),
     Knob("PORTCULLIS_EDGE_CPUS", "", "Containers: processors of the edge; default: all."),

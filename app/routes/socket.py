@@ -16,7 +16,7 @@ from app.handshake import Admitted
 from app.model import ConnectionId
 from app.protocol import SUBPROTOCOL, Profile
 from app.routes.problem import not_found_body, refusal_body
-from app.verdict import CloseCode, Refusal
+from app.verdict import Refusal, close_label
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -25,7 +25,6 @@ Send = Callable[[Message], Awaitable[None]]
 PATH: Final = "/ws/chat"
 _log = logging.getLogger("portcullis.connection")
 _NORMAL, _ABNORMAL, _NO_STATUS = 1000, 1006, 1005
-_KNOWN_CODES: Final = frozenset(map(int, CloseCode)) | {_NORMAL, _ABNORMAL, 1002}
 
 
 async def serve(backends: Backends, scope: Message, receive: Receive, send: Send) -> None:
@@ -112,7 +111,7 @@ def _close_line(backends: Backends, connection: Connection, scope: Message, code
     """The one line that tells a connection's whole story, and its metrics."""
     code = connection.close_code or code
     seconds = time.time() - connection.opened_at
-    backends.metrics.closes.labels(str(code) if code in _KNOWN_CODES else "other").inc()
+    backends.metrics.closes.labels(close_label(code)).inc()
     backends.metrics.connection_seconds.observe(seconds)
     _log.info(
         "connection_closed",

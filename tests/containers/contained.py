@@ -46,9 +46,10 @@ class ContainedStack(RunningStack):
         """The same, with the other shape and ports of its own for those who watch."""
         return super().environ() | {"PORTCULLIS_SHAPE": "containers", **self.settings}
 
-    def config(self) -> dict[str, Any]:
-        """What compose makes of the file and the settings."""
-        found: dict[str, Any] = json.loads(compose.run(self.place, "config", "--format", "json"))
+    def config(self, *profiles: str) -> dict[str, Any]:
+        """What compose makes of the file and the settings; `*` is every profile."""
+        words = [word for one in profiles for word in ("--profile", one)]
+        found: dict[str, Any] = json.loads(compose.run(self.place, *words, "config", "--format", "json"))
         return found
 
     def pid(self, program: str) -> int:

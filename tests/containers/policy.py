@@ -15,6 +15,8 @@ ON_THE_HOST = {"edge", "edge-config"}
 ONE_SHOT = {"migrate", "edge-config"}
 INTERNAL = {"backend", "monitoring"}
 SHARED_PROCESSES = {"counter": "service:edge"}
+THEIRS = {"grafana"}
+"""Services whose image is the operator's choice: it is named in full, and the engine has it already."""
 NAMESPACES = ("pid", "ipc", "mnt")
 UNLIMITED = 1 << 60
 
@@ -34,6 +36,16 @@ def _secret_names(environment: Mapping[str, str | None]) -> list[str]:
     ]
 
 
+def _ours(image: str) -> bool:
+    return image.startswith("portcullis.invalid/")
+
+
+def _qualified(image: str) -> bool:
+    """With a registry's host, so that no other registry is ever asked, and with a tag or a digest."""
+    host, _, path = image.partition("/")
+    return ("." in host or ":" in host or host == "localhost") and (":" in path or "@sha256:" in path)
+
+
 RULES: dict[str, Callable[[str, Service], bool]] = {
     "non-root": lambda _, one: one.get("user", "0").partition(":")[0] not in ("", "0", "root"),
     "read-only": lambda _, one: one.get("read_only") is True,
@@ -50,7 +62,9 @@ RULES: dict[str, Callable[[str, Service], bool]] = {
     "ports on loopback": lambda _, one: all(port.get("host_ip") == LOOPBACK for port in one.get("ports", [])),
     "network": lambda name, one: (one.get("network_mode") == "host") == (name in ON_THE_HOST),
     "no secret in the environment": lambda _, one: not _secret_names(one.get("environment", {})),
-    "our image": lambda _, one: one["image"].startswith("portcullis.invalid/") and one.get("pull_policy") == "never",
+    "our image": lambda name, one: (
+        one.get("pull_policy") == "never" and (_ours(one["image"]) or (name in THEIRS and _qualified(one["image"])))
+    ),
     "no socket of the engine": lambda _, one: all("docker.sock" not in v["source"] for v in one.get("volumes", [])),
     "binds read-only": lambda _, one: all(v["type"] == "volume" or v.get("read_only") for v in one.get("volumes", [])),
     "own namespaces": lambda name, one: (

@@ -39,8 +39,20 @@ BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 def test_the_file_keeps_every_rule(contained: ContainedStack) -> None:
-    """No service of docker-compose.yml misses a rule."""
-    assert broken(contained.config()) == set()
+    """No service of docker-compose.yml misses a rule, whatever profile it is in."""
+    every = contained.config("*")
+    assert {compose.GRAFANA, *compose.LASTING} <= every["services"].keys()
+    assert broken(every) == set()
+
+
+def test_grafanas_image_is_named_in_full(contained: ContainedStack) -> None:
+    """Grafana keeps every rule with an image of the operator's, which has to be named in full."""
+    config = contained.config("*")
+    config["services"]["grafana"]["image"] = "registry.example/grafana/grafana:12.0.0"
+    assert broken(config) == set()
+    for bare in ("grafana/grafana:12.0.0", "grafana", "registry.example/grafana/grafana"):
+        config["services"]["grafana"]["image"] = bare
+        assert broken(config) == {("grafana", "our image")}
 
 
 def test_every_rule_has_a_break() -> None:

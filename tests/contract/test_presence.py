@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.model import Address, ConnectionId, RoomId, UserName
-from app.presence import Caps, Presence
+from app.presence import Caps, Entered, Presence
 from app.presence_memory import MemoryPresence
 from app.presence_redis import RedisPresence
 from app.verdict import Reason
@@ -105,7 +105,7 @@ async def test_a_room_is_full_for_who_is_not_in_it(presence: Presence) -> None:
     for name, user, address in (("a", ANN, HOME), ("b", ANN, HOME), ("c", BOB, WORK)):
         assert await take(presence, name, user, address) is None
     a, b, c = (ConnectionId(name) for name in "abc")
-    assert [await presence.enter(DEN, one) for one in (a, a, b, c)] == [True, True, True, False]
+    assert [await presence.enter(DEN, one) for one in (a, a, b, c)] == [Entered.NEW] * 3 + [None]
     assert await presence.enter(DEN, a)
     assert await presence.enter(HALL, c)
     await presence.leave(DEN, b)

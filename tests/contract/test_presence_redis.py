@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from app.model import Address, ConnectionId, RoomId, UserName
-from app.presence import Caps
+from app.presence import Caps, Entered
 from app.presence_redis import RedisPresence
 from app.redis_link import RedisLink
 from app.redis_pipe import RedisDown
@@ -57,8 +57,30 @@ async def test_caps_are_exact_over_all_processes(server: Server) -> None:
         assert sorted(answers, key=str) == [None] * 5 + [Reason.USER_CONNECTIONS] * 55
         inside = [pair for pair, answer in zip(tries, answers, strict=True) if answer is None]
         entered = await asyncio.gather(*(presence.enter(DEN, name) for presence, name in inside))
-        assert sum(entered) == CAPS.per_room
+        assert sum(one is not None for one in entered) == CAPS.per_room
         assert set(await all_[0].online(DEN)) == {ANN}
+
+
+async def test_a_process_hears_who_of_the_user_is_in_the_room_by_way_of_another(server: Server) -> None:
+    """Of all that come at once by two processes exactly one is new; what is in another room, or ended, is not there."""
+    async with linked(server.where) as one, linked(server.where) as two:
+        here, there = await process(one, "one"), await process(two, "two", 1.0)
+        for presence, name in ((here, "a"), (there, "b"), (here, "c"), (there, "d")):
+            assert await presence.acquire(ConnectionId(name), ANN, HOME) is None
+        assert await here.enter(RoomId("hall"), ConnectionId("a")) is Entered.NEW
+        both = await asyncio.gather(here.enter(DEN, ConnectionId("a")), there.enter(DEN, ConnectionId("b")))
+        assert sorted(both, key=str) == [Entered.ELSEWHERE, Entered.NEW]
+        assert await here.enter(DEN, ConnectionId("c")) is Entered.ELSEWHERE
+        await here.release(ConnectionId("a"))
+        await here.release(ConnectionId("c"))
+        assert await there.enter(DEN, ConnectionId("d")) is Entered.NEW, "only its own are left"
+        assert await here.acquire(ConnectionId("e"), ANN, HOME) is None
+        assert await here.acquire(ConnectionId("f"), BOB, HOME) is None
+        assert await here.enter(DEN, ConnectionId("e")) is Entered.ELSEWHERE
+        await here.leave(DEN, ConnectionId("e"))
+        await there.close()
+        assert await here.enter(DEN, ConnectionId("f")) is Entered.NEW
+        assert await here.enter(DEN, ConnectionId("e")) is Entered.NEW
 
 
 async def test_a_killed_processs_leases_end_by_themselves(link: RedisLink) -> None:

@@ -75,7 +75,8 @@ class Tally:
         outcome = "accepted"
         if frame["type"] == "error":
             limit = frame.get("limit")
-            outcome = "throttled" if limit else "refused" if frame["code"] in ("not_joined", "busy") else "invalid"
+            words = {"not_joined": "refused", "busy": "busy"}
+            outcome = "throttled" if limit else words.get(frame["code"], "invalid")
             if limit:
                 self.seen[f"messages_throttled_total{{limit={limit}}}"] += 1
         if sent_post or outcome == "invalid":

@@ -122,6 +122,8 @@ async def test_a_full_disk_refuses_writes_and_heals_by_itself(disk: Path) -> Non
         assert degraded(server), "not over before a write succeeds"
         filler.unlink()
         await asyncio.to_thread(until, lambda: not degraded(server), "it heals without a post")
+        assert server.metric("chat_messages_total", outcome="busy") >= 1
+        assert server.metric("chat_messages_total", outcome="refused") == 0, "nobody's fault but the server's"
         again = await alice.post(CANARY, id=refusal["id"])
         assert (again["type"], again["offset"]) == ("ack", acked + 1)
         assert isinstance(await server.open(None, path=f"/ws/chat?token={ticket_of(server, token)}"), Client)
@@ -176,6 +178,7 @@ async def test_a_store_that_does_not_answer_turns_readiness_red_and_comes_back(s
     with unanswering(server.state / "data" / "chat.db"):
         assert server.get("/ready", private=True)[::2] == (503, b"the store does not answer\n")
         assert (await alice.post("lost?", id="l"))["code"] == "busy"
+        assert server.metric("chat_messages_total", outcome="busy") == 1
         refusal = await server.refused(token)
         assert (refusal.status, refusal.reason) == (503, "backend_down")
         await asyncio.to_thread(until, lambda: degraded(server), "it is degraded")

@@ -194,6 +194,27 @@ async def test_who_is_there_and_who_writes_is_told_across(pair: Two) -> None:
     assert twin not in left
 
 
+async def test_who_comes_by_the_other_server_too_is_not_announced_again(pair: Two) -> None:
+    """Whoever is there already stays so; the next newcomer is announced, and behind that nothing can be late."""
+    watcher, twin, last = new_name(), new_name(), new_name()
+    (watching,) = await members(pair, watcher)
+    here, there = [await server.connect(await pair[0].token(twin), address=new_address()) for server in pair]
+    await here.join()
+    assert (await announced(watching, twin)).count(twin) == 1
+    await there.join()
+    newcomer = await pair[1].connect(await pair[0].token(last), address=new_address())
+    await newcomer.join()
+    assert twin not in await announced(watching, last)
+
+
+async def announced(client: Client, user: str) -> list[str]:
+    """Everybody who was said to have come, up to the notice that says it of this user."""
+    found: list[str] = []
+    while user not in found:
+        found += (await client.until(type="presence"))["joined"]
+    return found
+
+
 def test_what_is_measured_of_the_others(pair: Two) -> None:
     """The way through Redis takes its time and says how long; nothing is degraded."""
     for server in pair:

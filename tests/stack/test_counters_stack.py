@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack import exposition
+from tests.monitoring.series import of_edge
 from tests.patience import until
 from tests.socket.server import Client
 from tests.stack.running import RunningStack
@@ -140,6 +141,14 @@ async def test_counters_equal_what_clients_saw(through: Through) -> None:
     assert sum(difference.pop(series) for series in invalid) == seen['chat_messages_total{outcome="invalid"}']
     assert len(invalid) == 3
     assert difference == seen
+
+
+async def test_every_label_value_of_the_edge_is_there(through: Through) -> None:
+    """A scrape has each from the start, so that nothing is lost of a rate over the first refusal."""
+    found = {name for family in exposition.families(through.stack.metrics()).values() for name in family.samples}
+    for name, values in of_edge().items():
+        label = {"edge_requests_total": "status_class", "edge_rejected_total": "reason"}[name]
+        assert {f'{name}{{{label}="{value}"}}' for value in values} <= found
 
 
 def missing(stack: RunningStack, before: Seen, seen: Seen) -> Seen:

@@ -14,7 +14,7 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 LAYERS = (
     # words: no I/O
     {"roles", "model", "verdict", "names", "verbs", "frames", "fields", "protocol", "settings", "metrics", "logs"}
-    | {"asyncapi"},
+    | {"asyncapi", "outcome"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}

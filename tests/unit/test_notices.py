@@ -84,6 +84,24 @@ async def test_who_is_there_by_way_of_another_process_has_not_left() -> None:
     assert await room.told.get() == (["bob"], [])
 
 
+async def test_who_comes_by_another_process_too_is_not_announced_again() -> None:
+    """Nor is that they went from here only; a lost connection that is back counts as never lost."""
+    room = Room()
+    notices = room.notices(resume=0.05)
+    room.online = {"ann"}
+    notices.came(DEFAULT_ROOM, ANN, elsewhere=True)
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
+    notices.went(DEFAULT_ROOM, ANN, said_so=True)
+    notices.went(DEFAULT_ROOM, BOB, said_so=True)
+    assert await room.told.get() == ([], ["bob"])
+    notices.went(DEFAULT_ROOM, ANN, said_so=False)
+    notices.came(DEFAULT_ROOM, ANN, elsewhere=True)
+    await asyncio.sleep(0.1)
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
+
+
 async def test_large_rooms_are_quiet() -> None:
     """Neither joins nor leaves; an empty flush tells nothing."""
     room = Room()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.model import DEFAULT_ROOM, Address, ConnectionId, RoomId, UserName
-from app.presence import Caps
+from app.presence import Caps, Entered
 from app.presence_memory import MemoryPresence
 from app.verdict import Reason
 
@@ -77,7 +77,7 @@ async def test_releasing_a_connection_leaves_its_rooms(presence: MemoryPresence)
     rooms = [DEFAULT_ROOM, RoomId("other")]
     for number in (1, 2):
         assert await presence.acquire(connection(number), ANN, HERE) is None
-        assert [await presence.enter(room, connection(number)) for room in rooms] == [True, True]
+        assert [await presence.enter(room, connection(number)) for room in rooms] == [Entered.NEW, Entered.NEW]
     await presence.release(connection(1))
     for room in rooms:
         assert await presence.enter(room, connection(3))

@@ -17,6 +17,7 @@ from app.backends import Backends
 from app.model import DEFAULT_ROOM, Change, Post, RoomId, Stored, UserName
 from app.roles import Action
 from app.rooms import room_id
+from app.store import StoreDown
 from app.verdict import Denied, ErrorCode
 from tests.unit.live import connection
 from tests.unit.party import party
@@ -80,6 +81,28 @@ async def test_too_much_at_once_is_refused_and_an_unknown_outcome_is_never_an_ac
     assert answers[3] == Denied(ErrorCode.BUSY, 1.0)
     await backends.store.close()
     assert await backends.rooms.write(Change(DEFAULT_ROOM, ANN, Action.LEAVE)) == Denied(ErrorCode.BUSY, 1.0)
+    await backends.store.open()
+
+
+async def test_a_post_that_the_server_could_not_take_is_counted_apart(backends: Backends) -> None:
+    """Whether its queue was full or its store did not answer: neither is the sender's fault, unlike an unknown room."""
+
+    def counted(outcome: str) -> float | None:
+        return backends.metrics.registry.get_sample_value("chat_messages_total", {"outcome": outcome})
+
+    post = verbs.Post(type="post", room="lobby", message="hi")
+    await backends.rooms.act(ANN, verbs.Post(type="post", room="nowhere", message="hi"), 0)
+    assert (counted("refused"), counted("busy")) == (1, 0)
+    filling = [asyncio.create_task(backends.rooms.write(Post(DEFAULT_ROOM, BOB, f"{number}"))) for number in range(2)]
+    await asyncio.sleep(0)
+    backends.batch.put = lambda *_: False  # type: ignore[method-assign]
+    assert await backends.rooms.act(ANN, post, 0) == Denied(ErrorCode.BUSY, 1.0)
+    await asyncio.gather(*filling)
+    assert (counted("refused"), counted("busy")) == (1, 1)
+    await backends.store.close()
+    with pytest.raises(StoreDown):
+        await backends.rooms.act(ANN, post, 0)
+    assert (counted("refused"), counted("busy")) == (1, 2)
     await backends.store.open()
 
 
