@@ -16,7 +16,7 @@ APP = "app"
 LIVE = ("python", "-m", "stack.contained_app")
 NGINX = "/var/lib/portcullis/edge"
 RELOAD = ("sh", "-c", "kill -HUP 1")
-"""From inside: an engine takes any signal of its own for a stop by hand, and would leave the edge down after a reboot."""
+"""From inside: an engine takes a signal that it sends for a stop by hand, and leaves the edge down after a reboot."""
 CHECK = ("nginx", "-t", "-q", "-p", NGINX, "-e", "stderr", "-c", f"{NGINX}/nginx.conf")
 
 
