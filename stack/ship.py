@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -61,8 +62,13 @@ def release(folder: Path, clone: Path = CLONE) -> dict[str, str]:
     return {"release": name, "archive": str(path)}
 
 
+def _draft(path: Path) -> Path:
+    """Its own for each run: two may pack the same at once."""
+    return path.with_name(f"{path.name}.{os.getpid()}")
+
+
 def _whole(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".draft")
+    draft = _draft(path)
     draft.write_bytes(content)
     draft.replace(path)
 
@@ -94,7 +100,7 @@ def pack(folder: Path, names: list[str]) -> dict[str, str]:
             old.unlink()
     path = folder / f"images-{hashlib.sha256(content.encode()).hexdigest()[:16]}.tar.gz"
     if not path.exists():
-        draft = path.with_suffix(".draft")
+        draft = _draft(path)
         words, environ = ["docker", "save", *names], engine.environ()
         with draft.open("wb") as out, subprocess.Popen(words, stdout=subprocess.PIPE, env=environ) as save:
             packed = subprocess.run(["gzip", "-1"], stdin=save.stdout, stdout=out, check=False)
