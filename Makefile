@@ -29,7 +29,7 @@ down: ## stop it, sockets told to come back first
 status: ## health, addresses, certificate; fails when anything is wrong
 	@$(STACK) status
 
-logs: ## follow all logs
+logs: ## follow all logs; REQUEST=…: what they have about one request, edge to event
 	@$(STACK) logs
 
 user: ## NAME=alice: create an account and print its password, once

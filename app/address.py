@@ -30,11 +30,16 @@ def client_address(scope: Mapping[str, Any], settings: Settings) -> ClientAddres
     X-Real-IP counts only from the Unix socket (`scope["client"]` is None) or a trusted proxy, and only when there is
     exactly one. Any other peer is its own address, whatever headers it sends.
     """
-    peer = scope.get("client")
-    if peer is not None and not _trusted(str(peer[0]), settings.trusted_proxies):
-        return parse_address(str(peer[0]))
+    if not through_edge(scope, settings):
+        return parse_address(str(scope["client"][0]))
     values = _values(scope["headers"])
     return parse_address(values[0].decode("latin-1")) if len(values) == 1 else None
+
+
+def through_edge(scope: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether an ASGI scope came by the Unix socket or from a trusted proxy: what it says about the client is true."""
+    peer = scope.get("client")
+    return peer is None or _trusted(str(peer[0]), settings.trusted_proxies)
 
 
 def parse_address(text: str) -> ClientAddress | None:

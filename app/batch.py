@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from app import request_id
 from app.metrics import Metrics
 from app.model import Change, Event, Post, Stored
 from app.store import Store
@@ -15,6 +16,7 @@ from app.verdict import Denied
 _log = logging.getLogger("portcullis.batch")
 
 Write = Post | Change
+Append = Callable[[Sequence[Write]], Awaitable[list[Stored | Denied]]]
 Answered = Callable[[Stored | Denied | None], None]
 """Called once a write is durably stored or denied, or with None when that is not known: it may or may not have been."""
 
@@ -33,7 +35,8 @@ class Batch:
         size: int,
         queued: int,
     ) -> None:
-        self._store = store
+        self.append: Append = store.append
+        """How a batch is stored."""
         self._publish = publish
         self._metrics = metrics
         self._size = size
@@ -49,7 +52,7 @@ class Batch:
             return False
         self._waiting.append((write, answered))
         if self._running is None:
-            self._running = asyncio.get_running_loop().create_task(self._run())
+            self._running = asyncio.get_running_loop().create_task(self._run(), context=request_id.apart())
         return True
 
     async def flush(self, seconds: float) -> bool:
@@ -70,7 +73,7 @@ class Batch:
 
     async def _commit(self, entries: list[tuple[Write, Answered]]) -> None:
         try:
-            stored = await self._store.append([write for write, _ in entries])
+            stored = await self.append([write for write, _ in entries])
         except Exception:  # whatever it was, the outcome is unknown and nobody may be left waiting
             self._fail(entries)
             return

@@ -14,6 +14,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from jwt import PyJWK, PyJWTError
 
+from app import request_id
 from app.settings import Issuer
 
 FRESH_SECONDS: Final = 600.0
@@ -82,7 +83,7 @@ class RemoteKeys:
         if self._clock() - self._tried < RETRY_SECONDS:
             return None
         self._tried = self._clock()
-        self._fetching = asyncio.create_task(self._renew())
+        self._fetching = asyncio.create_task(self._renew(), context=request_id.apart())
         return self._fetching
 
     async def _renew(self) -> None:

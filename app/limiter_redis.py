@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from app import request_id
 from app.limiter import ROUNDING, Charge, Rate, Throttle
 from app.limiter_memory import MemoryLimiter
 from app.redis_link import RedisLink, Script
@@ -163,7 +164,9 @@ class RedisLimiter:
     def _restored(self) -> None:
         owed = self._local.ahead()
         if owed:
-            self._carrying = asyncio.get_running_loop().create_task(self._carry(list(owed.items())))
+            self._carrying = asyncio.get_running_loop().create_task(
+                self._carry(list(owed.items())), context=request_id.apart()
+            )
 
     async def _carry(self, owed: list[tuple[tuple[str, str], float]]) -> None:
         """Charge in Redis what was charged here meanwhile."""

@@ -12,11 +12,13 @@ import traceback
 from types import TracebackType
 from typing import Any, Final
 
+from app import request_id
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One record, one line: time, level, logger, event, and whatever `extra` carried."""
+    """One record, one line: time, level, logger, event, the request's id if there is one, and what `extra` carried."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -26,6 +28,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
+        if (of := request_id.current()) is not None:
+            line["request_id"] = of
         line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI
 
+from app import request_id
+from app.address import through_edge
 from app.backends import Backends, build, opened
 from app.routes import health, http, socket
+from app.routes.signed import signed
 from app.settings import load
 
 
@@ -22,7 +25,9 @@ class Portcullis:
     def __init__(self, backends: Backends) -> None:
         self.backends = backends
         self._private = backends.settings.private_socket.removeprefix("unix:")
-        self._api = http.create(backends, _lifespan(backends))
+        self._api = http.create(backends, _lifespan(self))
+        self.answer: Callable[[Any, Any, Any], Awaitable[None]] = self._api
+        """What answers HTTP requests."""
 
     @property
     def api(self) -> FastAPI:
@@ -31,12 +36,17 @@ class Portcullis:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See the ASGI specification, version 3."""
-        if scope["type"] == "websocket":
-            await socket.serve(self.backends, scope, receive, send)
-        elif scope["type"] == "http" and self._is_private(scope.get("server")):
+        if scope["type"] == "http" and self._is_private(scope.get("server")):
             await health.serve(self.backends, scope, send)
-        else:
+        elif scope["type"] == "lifespan":
             await self._api(scope, receive, send)
+        else:
+            believed = through_edge(scope, self.backends.settings)
+            send = signed(send, request_id.begin(scope["headers"], believed=believed))
+            if scope["type"] == "websocket":
+                await socket.serve(self.backends, scope, receive, send)
+            else:
+                await self.answer(scope, receive, send)
 
     def _is_private(self, server: tuple[str, int | None] | None) -> bool:
         if server is None:
@@ -50,10 +60,10 @@ def create_app() -> Portcullis:
     return Portcullis(build(load()))
 
 
-def _lifespan(backends: Backends) -> Any:
+def _lifespan(portcullis: Portcullis) -> Any:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with opened(backends):
+        async with _traced(portcullis), opened(portcullis.backends):
             # What lives now lives for good: handshakes were 1.3 times as fast without walking it again and again.
             gc.collect()
             gc.freeze()
@@ -61,3 +71,12 @@ def _lifespan(backends: Backends) -> Any:
             yield
 
     return lifespan
+
+
+def _traced(portcullis: Portcullis) -> contextlib.AbstractAsyncContextManager[None]:
+    """Around all else, so that the last batch is still seen."""
+    if not portcullis.backends.settings.otlp_endpoint:
+        return contextlib.nullcontext()
+    from app.traces import traced  # noqa: PLC0415 - who exports nothing loads nothing that could
+
+    return traced(portcullis)

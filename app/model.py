@@ -89,6 +89,8 @@ class Change:
     """What is set anew: of title, public, posts_per_second and slow_seconds those that change."""
     rooms_at_most: int = 0
     """Rooms that a user who joins may be a member of."""
+    request_id: str | None = None
+    """What asked for it, as the logs call it; the audit log keeps it."""
 
 
 @dataclass(frozen=True, slots=True)

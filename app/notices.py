@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
+from app import request_id
 from app.model import RoomId, UserName
 
 _log = logging.getLogger("portcullis.notices")
@@ -88,7 +89,7 @@ class Notices:
 
     def _flush_soon(self) -> None:
         if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+            self._flushing = asyncio.get_running_loop().create_task(self._flush(), context=request_id.apart())
 
     async def _flush(self) -> None:
         await asyncio.sleep(_EVERY)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+from app import request_id
 from app.hub import Hub
 from app.live_room import LiveRoom
 from app.store import Store, StoreDown
@@ -27,7 +28,7 @@ class Repair:
     def begin(self, room: LiveRoom) -> asyncio.Task[None]:
         """Deliver what is missing, soon (`Hub.lost`)."""
         if room.repairing is None:
-            room.repairing = asyncio.get_running_loop().create_task(self._run(room))
+            room.repairing = asyncio.get_running_loop().create_task(self._run(room), context=request_id.apart())
         return room.repairing
 
     async def room(self, room: LiveRoom, offset: int) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import secrets
 import string
 import time
+from dataclasses import replace
 from typing import Any, Final
 
-from app import fields, verbs
+from app import fields, request_id, verbs
 from app.batch import Batch, Write
 from app.broker import Broker
 from app.charges import Charged, Charges
@@ -26,6 +28,7 @@ from app.settings import Settings
 from app.store import Store, StoreDown
 from app.verdict import Denied, ErrorCode
 
+_log = logging.getLogger("portcullis.rooms")
 RETRY_STORE: Final = 1.0
 """Seconds after which a write that the store did not take may be sent again."""
 _SLUG: Final = 24
@@ -86,7 +89,7 @@ class Rooms:
 
     async def change(self, change: Change) -> Stored | Denied:
         """Store a change and wait for it, or for its refusal; counted by its outcome."""
-        answer = await self.write(change)
+        answer = await self.write(replace(change, request_id=request_id.current()))
         self._count(change.action, answer)
         return answer
 
@@ -122,6 +125,7 @@ class Rooms:
             self._metrics.messages.labels(Outcome.BUSY).inc()
             raise
         self._metrics.messages.labels(outcome(answer)).inc()
+        _tell("post", answer)
         return answer
 
     async def _posted(self, user: UserName, verb: verbs.Post, size: int) -> Stored | Denied:
@@ -150,7 +154,7 @@ class Rooms:
         for _ in range(_DRAWS):
             room = room_id(verb.title)
             answer = await self._store.create_room(
-                room, verb.title, verb.public, user, verb.id, self._settings.rooms_per_user
+                room, verb.title, verb.public, user, verb.id, self._settings.rooms_per_user, request_id.current()
             )
             if not (isinstance(answer, Denied) and answer.code is ErrorCode.UNCHANGED):
                 break
@@ -242,6 +246,7 @@ class Rooms:
 
     def _count(self, action: str, answer: Stored | Denied) -> None:
         self._metrics.changes.labels(action, answer.code if isinstance(answer, Denied) else "stored").inc()
+        _tell(action, answer)
 
 
 _FACTS: Final = ("title", "public", "posts_per_second", "slow_seconds")
@@ -251,6 +256,14 @@ CHANGES: Final = (
     *(verb.model_fields["type"].annotation.__args__[0] for verb in verbs.Changing.__args__),
 )
 """The label values of `changes_total{action}`."""
+
+
+def _tell(action: str, answer: Stored | Denied) -> None:
+    """From a request to the event that it made, in the log. A live connection's posts are too many for a line each."""
+    if isinstance(answer, Stored) and not answer.repeated:
+        event = answer.event
+        facts = {"action": action, "user": event.sender, "room": event.room, "offset": event.offset}
+        _log.info("event_stored", extra=facts)
 
 
 def _throttled(throttle: Throttle) -> Denied:

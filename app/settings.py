@@ -246,6 +246,10 @@ class Settings(BaseSettings):
     graceful_seconds: float = Field(30.0, gt=0)
     """Time that gunicorn gives a worker to stop; longer than the drain."""
 
+    # What the outside learns
+    otlp_endpoint: str = ""
+    """Base URL of an OpenTelemetry collector that gets spans by OTLP over HTTP, such as `http://collector.example.org:4318`;
+    unset: none are made."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -280,6 +284,16 @@ class Settings(BaseSettings):
         """Addresses or networks, so that a typing error shows at start and not with the first request."""
         for proxy in value:
             ip_network(proxy)
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def plain_endpoint(cls, value: str) -> str:
+        """No user and no query: whoever reads the settings would read a credential."""
+        parts = urlsplit(value)
+        plain = parts.scheme in ("http", "https") and parts.hostname and not set("@?#") & set(value)
+        if value and not plain:
+            raise ValueError("must be http://HOST:PORT or https://HOST:PORT, without user, password or query")
         return value
 
     @field_validator("hosts")

@@ -108,4 +108,5 @@ def _entry(change: Change, head: Head, telling: Telling) -> dict[str, Any]:
         "user": telling.user,
         "reason": change.reason,
         "facts": dumps(facts),
+        "request_id": change.request_id,
     }

@@ -61,14 +61,21 @@ class Rooms(Database):
         return await self._read(entry, room, user)
 
     async def create_room(
-        self, room: RoomId, title: str, public: bool, owner: UserName, client_id: str | None, at_most: int
+        self,
+        room: RoomId,
+        title: str,
+        public: bool,
+        owner: UserName,
+        client_id: str | None,
+        at_most: int,
+        request_id: str | None = None,
     ) -> Stored | Denied:
         """Make a room; its event 1 says so.
 
         Denied(UNCHANGED) when the id is taken, Denied(TOO_MANY_ROOMS) when the owner joined `at_most` already. The same
         client id of the same owner again is answered with the room that it made first, marked as repeated.
         """
-        return await self._write(create_room, room, title, public, owner, client_id, at_most)
+        return await self._write(create_room, room, title, public, owner, client_id, at_most, request_id)
 
 
 def room_state(connection: Connection, room: RoomId) -> RoomState | None:
@@ -99,6 +106,7 @@ def create_room(
     owner: UserName,
     client_id: str | None,
     at_most: int,
+    request_id: str | None = None,
 ) -> Stored | Denied:
     """See `Rooms.create_room`."""
     # First, since it makes the same owner's other attempts wait: by then they are seen.
@@ -124,9 +132,8 @@ def create_room(
     sit(connection, head.id, owner, Seat(role=Role.OWNER, since=now))
     facts = {"change": "created", "title": title, "public": public}
     # No client id of the event's own: it would meet those of the room's other events.
-    event = tell(
-        connection, Change(room, owner, Action.SEE), head, now, Telling(EventKind.ROOM, facts, action="create")
-    )
+    change = Change(room, owner, Action.SEE, request_id=request_id)
+    event = tell(connection, change, head, now, Telling(EventKind.ROOM, facts, action="create"))
     settle(connection, heads)
     return Stored(event, repeated=False)
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that this code needs. Revisions are numbered, so that a newer database is told from an older one."""
 
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -140,6 +140,7 @@ audit = Table(
     Column("user", _TEXT),
     Column("reason", _TEXT, nullable=False),
     Column("facts", _TEXT, nullable=False),
+    Column("request_id", _TEXT),
     # A page that ends before an id never sees another entry under it.
     sqlite_autoincrement=True,
 )

@@ -177,7 +177,9 @@ class Wire(WebSocketsSansIOProtocol):
             "path": unquote(path),
             "raw_path": path.encode("ascii"),
             "query_string": query.encode("ascii"),
-            "headers": [(name.encode("ascii"), value.encode("latin-1")) for name, value in event.headers.raw_items()],
+            "headers": [
+                (name.lower().encode("ascii"), value.encode("latin-1")) for name, value in event.headers.raw_items()
+            ],
             "subprotocols": [],
             "state": self.app_state.copy(),
             "extensions": {"websocket.http.response": {}, MALFORMED: {}},

@@ -87,6 +87,7 @@ def rejection(status: int, body: bytes, retry_after: str | None) -> Rejected:
         reason if isinstance(reason, str) else f"http_{status}",
         str(problem.get("detail", "")),
         seconds(wait),
+        str(problem.get("request_id", "")),
     )
 
 

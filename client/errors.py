@@ -63,11 +63,17 @@ class Garbled(ChatError):
 
 
 class Rejected(ChatError):
-    """An HTTP answer that is no success: of a handshake, or of the API."""
+    """An HTTP answer that is no success: of a handshake, or of the API.
 
-    def __init__(self, status: int, reason: str, detail: str = "", retry_after: float | None = None) -> None:
-        super().__init__(f"{status} {reason}")
+    By `request_id` whoever runs the server finds what happened; empty where nobody said one.
+    """
+
+    def __init__(
+        self, status: int, reason: str, detail: str = "", retry_after: float | None = None, request_id: str = ""
+    ) -> None:
+        super().__init__(f"{status} {reason}" + (f" (request {request_id})" if request_id else ""))
         self.status = status
+        self.request_id = request_id
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import engine_install, knobs, lock, place, settings_file, shape
+from stack import engine_install, knobs, lock, log_search, place, settings_file, shape
 from stack.consent import agreed
 from stack.problem import Problem
 from stack.shape import Shape
@@ -57,9 +57,14 @@ def status(_: argparse.Namespace) -> int:
 
 
 def logs(_: argparse.Namespace) -> int:
-    """Follow the logs."""
-    stack().logs()
-    return 0
+    """Follow the logs, or print what they have about one request; 1 when that is nothing."""
+    request_id = log_search.asked(os.environ)
+    if request_id is None:
+        stack().logs()
+        return 0
+    found = stack().logged(request_id)
+    print("\n".join(found) if found else "No log has that request any more.", file=None if found else sys.stderr)
+    return 0 if found else 1
 
 
 def user(words: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from stack import (
     health,
     images,
     lock,
+    log_search,
     record,
     sbom,
     snapshot,
@@ -30,7 +31,8 @@ from stack.place import Place
 from stack.problem import Problem
 
 LINES = "40"
-EDGE_LOGS = ("/var/lib/portcullis/logs/edge-access.log", "/var/lib/portcullis/logs/edge-error.log")
+EDGE_FOLDER = "/var/lib/portcullis/logs"
+EDGE_LOGS = (f"{EDGE_FOLDER}/edge-access.log", f"{EDGE_FOLDER}/edge-error.log")
 
 
 def say(sentence: str) -> None:
@@ -117,6 +119,16 @@ class Contained:
         finally:
             edge.terminate()
             edge.wait()
+
+    def logged(self, request_id: str) -> list[str]:
+        """What edge and app have of a request: the edge's files first."""
+        self._require()
+        # grep ends with 1 where it finds nothing.
+        edge = compose.attempt(self.place, "exec", "--no-TTY", "edge", "grep", "-rhF", request_id, EDGE_FOLDER)
+        # The engine itself: compose adds words for a terminal to the lines.
+        apps = [engine.attempt("logs", one) for one in compose.ids(self.place, "app")]
+        said = [line for app in apps for text in (app.stdout, app.stderr) for line in text.splitlines()]
+        return [*edge.stdout.splitlines(), *log_search.with_id(said, request_id)]
 
     def app(self, *words: str) -> str:
         """Run the app's command line beside the server, or in a container of its own while that is down."""

@@ -43,7 +43,8 @@ def for_compose(where: Place, settings: Mapping[str, str], images: Mapping[str, 
         "PORTCULLIS_ALERTMANAGER_MADE_FROM": contained_watch.state(where),
         "WORKERS": _workers(settings),
     }
-    found |= _way_out("OUTSIDE", settings.get("PORTCULLIS_ISSUERS", "") not in ("", "[]"))
+    issuers, collector = settings.get("PORTCULLIS_ISSUERS", ""), settings.get("PORTCULLIS_OTLP_ENDPOINT", "")
+    found |= _way_out("OUTSIDE", issuers not in ("", "[]") or collector != "")
     found |= _way_out("ALERTING", contained_watch.receivers(where).exists())
     found |= {f"PORTCULLIS_IMAGE_{target.upper()}": name for target, name in images.items()}
     found |= {name: str(place.port(settings, name, int(knobs.DEFAULTS[name]))) for name in WATCHERS}

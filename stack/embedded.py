@@ -20,6 +20,7 @@ from stack import (
     health,
     knobs,
     lock,
+    log_search,
     processes,
     programs,
     record,
@@ -113,6 +114,10 @@ class Embedded:
             subprocess.run(words, check=False)
         except KeyboardInterrupt:
             print()
+
+    def logged(self, request_id: str) -> list[str]:
+        """What the logs have of a request, the oldest file first."""
+        return list(log_search.in_folders([self.place.logs, self.place.program_logs], request_id))
 
     def app(self, *words: str) -> str:
         """Run the app's command line with the settings the stack was started with."""

@@ -34,6 +34,10 @@ class Shape(Protocol):
         """Print the newest lines of every log, then follow them until interrupted."""
         ...
 
+    def logged(self, request_id: str) -> list[str]:
+        """Every line that the logs still have of one request."""
+        ...
+
     def app(self, *words: str) -> str:
         """Run a command of the app inside the stack and return what it printed."""
         ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 
 from app.asyncapi import document
 from app.backends import Backends
@@ -14,10 +15,15 @@ from app.routes.api import install
 from app.routes.gate import passed
 from app.routes.problem import refusal_problem
 
+_NO_TELEMETRY: Final[TelemetryConfig] = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own would tell addresses, paths and queries to whatever collector a variable of the environment names."""
+
 
 def create(backends: Backends, lifespan: Any) -> FastAPI:
     """The FastAPI application over these backends."""
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan)
+    api = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url="/api/openapi.json", lifespan=lifespan, telemetry=_NO_TELEMETRY
+    )
     api.state.backends = backends
     install(api)
     api.include_router(page.router(), dependencies=[Depends(passed)])

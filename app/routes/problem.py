@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,8 +12,10 @@ from typing import Any, Final
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import request_id
 from app.verdict import ERRORS, REASONS, Meaning, Refusal
 
+_log = logging.getLogger("portcullis.requests")
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="portcullis"'
 
@@ -56,6 +59,11 @@ class Problem(BaseModel):
     retry_after: float | None = Field(None, description="Seconds after which a retry is worth it.", examples=[12.0])
     limit: str | None = Field(None, description="The limit that was reached.", examples=["sign_ins_per_account"])
     errors: list[FieldError] | None = Field(None, description="The fields that are not valid.")
+    request_id: str | None = Field(
+        None,
+        description="What the logs call this request; the X-Request-Id header says it, too.",
+        examples=["5f2b8c1e9a4d4c07b6e3d1f0a7c89e52"],
+    )
 
 
 class Refused(Exception):  # noqa: N818 - it ends a request early, nothing went wrong
@@ -69,7 +77,8 @@ class Refused(Exception):  # noqa: N818 - it ends a request early, nothing went 
 
 
 def problem(status: int, reason: str, detail: str, retry_after: float | None = None, **extra: Any) -> Response:
-    """The response of one problem; `extra` are further members of `Problem`."""
+    """The response of one problem, and its line in the log; `extra` are further members of `Problem`."""
+    _log.info("request_refused", extra={"status": int(status), "reason": str(reason)})
     code, headers, body = _body(status, reason, detail, retry_after, extra)
     response = Response(body, code)
     response.raw_headers = headers
@@ -130,7 +139,10 @@ def _body(
     }
     if retry_after is not None:
         content["retry_after"] = round(retry_after, 3)
-    body = json.dumps({**content, **extra}).encode()
+    content.update(extra)
+    if (of := request_id.current()) is not None:
+        content["request_id"] = of
+    body = json.dumps(content).encode()
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),

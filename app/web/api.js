@@ -4,10 +4,10 @@ const TIMEOUT_MS = 8_000; // an answer that was lost with a network is given up 
 
 /** Why a request was refused. `reason` is a word of docs/reasons.md, or `unreachable` when nobody answered. */
 export class Problem extends Error {
-  constructor({ status, reason, detail = '', retryAfter = null, limit = null }) {
+  constructor({ status, reason, detail = '', retryAfter = null, limit = null, requestId = '' }) {
     super(detail || reason);
     this.name = 'Problem';
-    Object.assign(this, { status, reason, detail, retryAfter, limit });
+    Object.assign(this, { status, reason, detail, retryAfter, limit, requestId });
   }
 }
 
@@ -56,6 +56,7 @@ function problemOf(answer, content) {
     detail: typeof content.detail === 'string' ? content.detail : '',
     retryAfter: [content.retry_after, header].find((value) => Number.isFinite(value)) ?? null,
     limit: typeof content.limit === 'string' ? content.limit : null,
+    requestId: answer.headers.get('X-Request-Id') ?? '',
   });
 }
 

@@ -77,12 +77,19 @@ const POST_ERRORS = {
 
 /** Why a request or a handshake was refused. */
 export function refusal(problem) {
-  return REFUSALS[problem.reason] ?? (problem.detail || 'The server refused.');
+  const why = REFUSALS[problem.reason] ?? (problem.detail || 'The server refused.');
+  return problem.reason === 'internal' ? failure(why, problem) : why;
+}
+
+/** A bug of the server's: whoever runs it finds it by the request's id. */
+function failure(why, { requestId }) {
+  return requestId ? `${why} To report it, quote request ${requestId}.` : why;
 }
 
 /** Why something that a person asked for was not done, and when to ask again. */
 export function answer(problem) {
-  const why = problem.reason === 'rate_limited' || !problem.detail ? refusal(problem) : problem.detail;
+  const own = ['rate_limited', 'internal'].includes(problem.reason) || !problem.detail;
+  const why = own ? refusal(problem) : problem.detail;
   return problem.retryAfter ? `${why} Try again in ${spell(problem.retryAfter)}.` : why;
 }
 

@@ -14,6 +14,13 @@ async () => {
 }
 """
 
+WORDS = """
+async (problems) => {
+  const { answer, refusal } = await import('/web/words.js');
+  return problems.map((problem) => [refusal(problem), answer(problem)]);
+}
+"""
+
 ROOM = """
 async (frames) => {
   const { Room } = await import('/web/room.js');
@@ -166,3 +173,12 @@ def test_memory_is_bounded_in_both_directions(person: Enter) -> None:
     assert up == [500, 1, 500, False, "beginning"]
     assert back == [500, 702, 1201, True]
     assert ordered
+
+
+def test_a_failure_says_what_to_quote(person: Enter) -> None:
+    """A bug of the server's comes with the request's id; a refusal that explains itself does not."""
+    failed = {"reason": "internal", "detail": "The server failed. The failure was logged.", "requestId": "5f2b"}
+    forbidden = {"reason": "forbidden", "detail": "You may not do that here.", "requestId": "5f2b"}
+    told = person("page-ada").page.evaluate(WORDS, [failed, {**failed, "requestId": ""}, forbidden])
+    quoted = f"{failed['detail']} To report it, quote request 5f2b."
+    assert told == [[quoted] * 2, [failed["detail"]] * 2, [forbidden["detail"]] * 2]

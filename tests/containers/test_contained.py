@@ -22,14 +22,15 @@ UPGRADE = {
 }
 
 
-def handshake(contained: ContainedStack, source: str) -> int:
-    """The status that a handshake without a credential gets from `source`."""
+def handshake(contained: ContainedStack, source: str) -> tuple[int, str]:
+    """The status and the id of a handshake without a credential from `source`."""
     one = http.client.HTTPSConnection(
         "localhost", contained.https_port, context=contained.tls, source_address=(source, 0), timeout=10
     )
     try:
         one.request("GET", "/ws/chat", headers=UPGRADE)
-        return one.getresponse().status
+        answer = one.getresponse()
+        return answer.status, answer.headers["X-Request-Id"]
     finally:
         one.close()
 
@@ -57,6 +58,21 @@ def test_accounts_tokens_and_metrics(contained: ContainedStack) -> None:
     assert "edge_" in said
 
 
+def test_a_request_is_found(contained: ContainedStack) -> None:
+    """In the edge's file and in what the app's container says, by the id that the client was told."""
+    status, request_id = handshake(contained, "127.0.0.1")
+    assert status == 401
+
+    def lines() -> list[dict[str, Any]]:
+        found = contained.make("logs", f"REQUEST={request_id}", check=False).stdout
+        return [json.loads(line) for line in found.splitlines()]
+
+    until(lambda: len(lines()) == 2, "edge and app have logged it")
+    edge, app = lines()
+    assert (edge["path"], edge["status"], edge["request_id"]) == ("/ws/chat", "401", request_id)
+    assert (app["event"], app["reason"], app["request_id"]) == ("handshake_refused", "credential_missing", request_id)
+
+
 def test_everything_is_watched(contained: ContainedStack) -> None:
     """Prometheus reaches the app, the edge, both stores, the machine and itself, and the exporters reach the stores."""
 
@@ -76,10 +92,10 @@ def test_everything_is_watched(contained: ContainedStack) -> None:
 
 def test_true_client_addresses(contained: ContainedStack) -> None:
     """Who uses up an address's handshakes is refused; another address is not: the app sees the clients' own."""
-    statuses = [handshake(contained, "127.0.0.7") for _ in range(12)]
+    statuses = [handshake(contained, "127.0.0.7")[0] for _ in range(12)]
     assert statuses.count(401) >= 10
     assert statuses[-1] == 429
-    assert handshake(contained, "127.0.0.8") == 401
+    assert handshake(contained, "127.0.0.8")[0] == 401
 
 
 def test_unknown_settings_stop_the_start(contained: ContainedStack) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 
 from stack import compose, engine
 from tests.containers.contained import ContainedStack
+from tests.patience import PATIENCE, until
+from tests.socket.collector import collecting
 
 RECEIVERS = """
 receivers:
@@ -42,6 +45,23 @@ def test_the_app_s_way_out_opens_and_closes(contained: ContainedStack) -> None:
     contained.make("rollout")
     assert all(networks(contained, "app").values())
     assert left(contained) == count
+
+
+def test_spans_leave_where_a_collector_is_named(contained: ContainedStack) -> None:
+    """The same way opens, and what the app's workers did arrives."""
+    with collecting(own_address()) as collector:
+        contained.make("rollout", PORTCULLIS_OTLP_ENDPOINT=collector.url)
+        assert sorted(networks(contained, "app").values()) == [False, True]
+        until(lambda: collector.spans("handshake"), "the probe's handshake arrives", PATIENCE * 4)
+        contained.make("rollout")
+    assert all(networks(contained, "app").values())
+
+
+def own_address() -> str:
+    """One of this machine's, as its containers know it. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
 
 
 def test_receivers_are_tried_and_then_used(contained: ContainedStack) -> None:

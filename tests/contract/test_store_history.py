@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.model import DEFAULT_ROOM, EventKind
+from app.model import DEFAULT_ROOM, EventKind, RoomId, Stored
 from app.roles import Action
 from app.store import Store
 from app.verdict import ErrorCode
@@ -140,6 +140,16 @@ async def test_posts_and_what_authors_do_to_their_own_are_not_audited(den: Store
     assert await den.audit(DEFAULT_ROOM, None, 10) == []
     await does(den, change(ADMIN, Action.RENAME, DEFAULT_ROOM, facts={"title": "Hall"}))
     assert len(await den.audit(DEFAULT_ROOM, None, 10)) == 1
+
+
+async def test_an_entry_keeps_the_id_of_its_request(den: Store, url: str) -> None:
+    """For whoever asks the database; a change that nobody asked for over the edge has none."""
+    for name, given in (("ab" * 16, "Lair"), (None, "Cave")):
+        await does(den, change(OWNER, Action.RENAME, facts={"title": given}, request_id=name))
+    room, of = RoomId("attic"), "cd" * 16
+    assert isinstance(await den.create_room(room, "Attic", True, OWNER, None, 64, of), Stored)
+    rows = execute(url, "SELECT action, request_id FROM audit ORDER BY id DESC LIMIT 3")
+    assert rows == [("create", of), ("rename", None), ("rename", "ab" * 16)]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE audit SET reason = ''", "DELETE FROM audit"])

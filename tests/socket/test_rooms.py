@@ -109,7 +109,8 @@ async def test_http_does_the_same(server: Server) -> None:
     status, room = call(ann, "POST", "/api/rooms", title="Book club")
     assert status == 201
     path = f"/api/rooms/{room['room']}"
-    assert call(bob, "GET", path) == (404, call(bob, "GET", path)[1])
+    status, problem = call(bob, "GET", path)
+    assert (status, problem["reason"]) == (404, "room_unknown")
     assert call(ann, "POST", f"{path}/invite", user=bob)[0] == 200
     assert [row["role"] for row in call(bob, "GET", "/api/rooms")[1]["rooms"]] == ["member", "invited"]
     assert call(bob, "POST", f"{path}/join", id="j")[0] == 200

@@ -61,6 +61,35 @@ def test_forged_addresses_are_overwritten(edge: Edge) -> None:
     assert not set(headers) & {"x-forwarded-for", "forwarded", "x-forwarded-proto"}
 
 
+def logged(edge: Edge, request_id: str | None) -> list[dict[str, str]]:
+    """The access log's lines of a request."""
+    return [line for line in map(json.loads, edge.lines()) if line["request_id"] == request_id]
+
+
+def test_every_request_has_one_id(edge: Edge) -> None:
+    """The edge's own, whatever a client calls its request: to the application, to the client and in the log."""
+    answer = edge.request("/", headers={"X-Request-Id": "5f2b8c1e9a4d4c07b6e3d1f0a7c89e52"})
+    [request_id] = answer.headers.get_all("X-Request-Id", [])
+    assert [value for name, value in answer.json()["headers"] if name == "x-request-id"] == [request_id]
+    assert len(request_id) == 32 and not request_id.startswith("5f2b8c1e")
+    [line] = until(lambda: logged(edge, request_id), "the request is logged")
+    assert line["path"] == "/"
+    with connect(f"wss://{edge.host}/ws/chat", ssl=edge.trust, proxy=None) as chat:
+        assert chat.response is not None
+        assert dict(json.loads(chat.recv()))["x-request-id"] == chat.response.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/%00", "/api/status/200"])
+def test_the_edges_own_answers_say_the_id(edge: Edge, path: str) -> None:
+    """Header, body and log agree where it is the edge that refuses."""
+    answer = edge.request(path, "POST", body=b"x" * 70_000)
+    assert answer.status in (400, 404, 413)
+    [request_id] = answer.headers.get_all("X-Request-Id", [])
+    assert answer.json()["request_id"] == request_id
+    [line] = until(lambda: logged(edge, request_id), "the request is logged")
+    assert line["status"] == str(answer.status)
+
+
 def test_host_reaches_the_application_with_its_port(edge: Edge) -> None:
     """Host passes as the client sent it; the authority of an absolute request line goes before another Host."""
     assert told(edge)["host"] == edge.host

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.address import client_address, parse_address
+from app.address import client_address, parse_address, through_edge
 from app.settings import Settings
 
 EDGE = None
@@ -50,6 +50,15 @@ def test_other_peers_are_themselves() -> None:
         found = client_address(forged, Settings(trusted_proxies=trusted))
         assert found is not None and found.full == "192.0.2.7"
     assert client_address(scope(("testclient", 1), "192.0.2.7"), Settings(trusted_proxies=trusted)) is None
+
+
+def test_through_the_edge() -> None:
+    """The Unix socket and trusted proxies; whoever else comes by TCP did not."""
+    proxied = Settings(trusted_proxies=("198.51.100.9",))
+    assert through_edge(scope(EDGE), Settings())
+    assert through_edge(scope(("198.51.100.9", 1)), proxied)
+    assert not through_edge(scope(("198.51.100.8", 1)), proxied)
+    assert not through_edge(scope(("testclient", 1)), proxied)
 
 
 def test_parse_address() -> None:

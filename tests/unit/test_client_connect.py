@@ -245,12 +245,16 @@ async def test_a_ticket_is_new_for_each_handshake(http: tuple[type[Http], Api]) 
 async def test_a_refused_sign_in_says_why(http: tuple[type[Http], Api]) -> None:
     """As typed exceptions: wrong for good, throttled for a while."""
     seen, api = http
-    seen.refusals.extend([(401, {"reason": "credentials_wrong"}), (429, {"reason": "rate_limited", "retry_after": 7})])
-    for reason, lasting, wait in (("credentials_wrong", True, None), ("rate_limited", False, 7.0)):
+    throttled = {"reason": "rate_limited", "retry_after": 7, "request_id": "5f2b"}
+    seen.refusals.extend([(401, {"reason": "credentials_wrong"}), (429, throttled)])
+    for reason, lasting, wait, text in (
+        ("credentials_wrong", True, None, "401 credentials_wrong"),
+        ("rate_limited", False, 7.0, "429 rate_limited (request 5f2b)"),
+    ):
         with pytest.raises(Rejected) as rejected:
             await SignIn("alice", "x").proof(api)
         assert (rejected.value.reason, rejected.value.retry_after) == (reason, wait)
-        assert rejected.value.lasting(renews=True) is lasting
+        assert (str(rejected.value), rejected.value.lasting(renews=True)) == (text, lasting)
 
 
 async def test_a_certificate_that_is_not_trusted_ends_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 LAYERS = (
     # words: no I/O
     {"roles", "model", "verdict", "names", "verbs", "frames", "fields", "protocol", "settings", "metrics", "logs"}
-    | {"asyncapi", "outcome"},
+    | {"asyncapi", "outcome", "request_id"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory"}
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
@@ -31,7 +31,7 @@ LAYERS = (
     # the edge
     {"routes", "wire"},
     # wiring of the program
-    {"main", "worker", "gunicorn_conf", "__main__"},
+    {"main", "traces", "worker", "gunicorn_conf", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -43,6 +43,7 @@ HOMES = {
     "gunicorn": {"worker", "gunicorn_conf"},
     "hiredis": {"redis_pipe"},
     "jwt": {"keys", "tokens", "issuers"},
+    "opentelemetry": {"traces"},
     "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics", "gunicorn_conf"},
     "psycopg": {"store_postgres"},

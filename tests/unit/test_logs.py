@@ -8,6 +8,7 @@ import logging.config
 import sys
 from typing import Any
 
+from app import request_id
 from app.logs import JsonFormatter, config
 
 
@@ -35,6 +36,13 @@ def test_a_record_is_one_line() -> None:
         "user": "ann",
         "odd": "<class 'object'>",
     }
+
+
+async def test_a_line_carries_the_id_of_its_request() -> None:
+    """While a request is served, and not outside of any."""
+    assert "request_id" not in _line(_record("before"))
+    begun = request_id.begin([], believed=True)
+    assert _line(_record("meanwhile", user="ann"))["request_id"] == begun
 
 
 def test_an_exception_keeps_its_message_to_itself() -> None:
