@@ -12,7 +12,7 @@ ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 # Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine
+.PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,7 +85,7 @@ test-host: machine environment ## what needs no containers
 	$(BIN)/mypy
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs tests
+	$(BIN)/coverage run -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs --ignore=tests/lab tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='app/*' --fail-under=95
 
@@ -99,6 +99,13 @@ test-containers: machine environment ## images and containers, in a real engine
 test-load: machine environment ## the limits under real load, right, off and off by one
 	$(BIN)/python -m pytest --durations=15 tests/load/runs
 
+# Not part of `make test`: it makes a host's image and installs an engine on it from the archive.
+test-lab: machine environment ## the playbooks, against a real host on this machine
+	@YES=1 $(STACK) engine
+	@$(PYTHON) -m stack.development ansible
+	@$(BIN)/python -m tests.tools ssh-audit >/dev/null
+	$(BIN)/python -m pytest --durations=15 tests/lab
+
 test-all: export THOROUGH = 1
 test-all: test test-load ## with more kills, more examples and more time
 
@@ -108,6 +115,19 @@ load: ## a stack under load beside honest users, and a verdict: the short suite,
 
 prove: ## every scenario five times, the report in var/load; SCENARIO=… for one of them
 	$(LOAD) $${SCENARIO:-prove} --repeat 5 $${MORE:-}
+
+deploy: ## INVENTORY=folder: from bare hosts to a running chat (docs/deploy.md); PLAYBOOK=backup, MORE="--check" …
+	@$(PYTHON) -m stack.development ansible
+	@inventory=$$(realpath "$${INVENTORY:?which hosts? Add INVENTORY=folder}") && cd ansible && \
+	    ../var/dev/ansible/bin/ansible-playbook --inventory "$$inventory" "$${PLAYBOOK:-site}.yml" $${MORE:-}
+
+lab: ## the same on a bare host that this machine plays, spoken to from outside, torn down; KEEP=1 keeps it
+	@YES=1 $(STACK) engine
+	@$(PYTHON) -m stack.development ansible
+	@$(PYTHON) -m lab up
+
+lab-down: ## remove the lab that KEEP=1 left
+	@$(PYTHON) -m lab down
 
 bench: environment ## the side-by-side benchmark against peers
 	$(BIN)/python -m bench

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 from stack import (
     app_command,
@@ -17,6 +18,7 @@ from stack import (
     contained_settings,
     contained_watch,
     engine,
+    first_password,
     health,
     images,
     lock,
@@ -247,8 +249,15 @@ class ContainedStart:
         return done.stdout.strip()
 
     def show_password(self) -> None:
-        """The first administrator's password: shown now or never, since it is stored nowhere."""
-        if self.password:
+        """The first administrator's password: shown now or never, since it is stored nowhere.
+
+        PASSWORD_TO in the environment of `make up` is a file that it goes into instead, where nobody watches.
+        """
+        target = os.environ.get("PASSWORD_TO")
+        if self.password and target:
+            first_password.keep(Path(target), self.password)
+            print(f"\n  Sign in as       admin, with the one-time password in {target}: delete it then", flush=True)
+        elif self.password:
             print(f"\n  Sign in as       admin\n  one-time password {self.password}  (shown only now)", flush=True)
 
     def tell(self) -> None:

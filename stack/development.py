@@ -1,4 +1,7 @@
-"""What checks, tests and load need beyond the product: `python3 -m stack.development environment|load|machine`."""
+"""What checks, tests, load and deployment need beyond the product.
+
+`python3 -m stack.development environment|ansible|load|machine`.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,11 @@ def load() -> None:
     _make(CLONE / "var" / "dev" / "load", "load.txt")
 
 
+def ansible() -> None:
+    """Make the controller's environment, unless it is current."""
+    _make(CLONE / "var" / "dev" / "ansible", "ansible.txt")
+
+
 def _make(folder: Path, lock: str) -> None:
     python = interpreter.choose()
     if python is None:
@@ -73,7 +81,7 @@ def machine() -> None:
 def main() -> int:
     """Run the step that is named."""
     try:
-        {"environment": environment, "load": load, "machine": machine}[sys.argv[1]]()
+        {"environment": environment, "ansible": ansible, "load": load, "machine": machine}[sys.argv[1]]()
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -72,7 +72,8 @@ def look() -> Plan:
         plan.packages.append("docker-cli")
     if not (engine.compose_version() and engine.buildx_version()):
         plugins(plan)
-    plan.base = not answers or bool(base_image.lacking())
+    # BASE=0 where the images come from elsewhere.
+    plan.base = os.environ.get("BASE") != "0" and (not answers or bool(base_image.lacking()))
     if plan.base and packages.command("mmdebstrap") is None:
         plan.packages.append("mmdebstrap")
         plan.packages += [] if archive.KEYRING.exists() else ["debian-archive-keyring"]
@@ -112,7 +113,7 @@ def act(plan: Plan, steps: Steps) -> None:
         with steps.step("start the engine") as notes:
             start(before)
             notes.append(shown(engine.server_version()))
-    if base_image.lacking():
+    if plan.base and base_image.lacking():
         with steps.step("get the base image") as notes:
             notes.append(get_base(before, steps.say))
 

@@ -1,6 +1,6 @@
 """Tools in environments of their own: their needs contradict the product's, and each other's.
 
-`python -m tests.tools NAME …` makes the environments beforehand (sslyze, gixy-ng, gixy-next, grafana).
+`python -m tests.tools NAME …` makes the environments beforehand: without a name, those of `make test`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("sslyze", "gixy-ng", "gixy-next", "grafana")
+NAMES = ("sslyze", "gixy-ng", "gixy-next", "grafana", "ansible-lint")
 
 
 def tool(name: str) -> Path:

@@ -1,0 +1,62 @@
+"""ansible-lint's production profile and yamllint over ansible/, each also shown to find a bad one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from stack.place import CLONE
+from tests.tools import tool
+
+ANSIBLE = CLONE / "ansible"
+BAD = """\
+---
+- hosts: portcullis
+  tasks:
+    - shell: echo saffron
+"""
+
+
+def _run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    commands = tool("ansible-lint")
+    environ = os.environ | {
+        # Syntax is checked against an inventory that is there, by the Ansible of the same environment.
+        "PATH": f"{commands}:{os.environ['PATH']}",
+        "ANSIBLE_INVENTORY": str(ANSIBLE / "inventories" / "one-host"),
+        "ANSIBLE_HOME": str(CLONE / "var" / "tools" / "ansible-home"),
+    }
+    return subprocess.run(
+        [commands / words[0], *words[1:]],
+        cwd=ANSIBLE,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300.0,
+        check=False,
+    )
+
+
+def test_ansible_lint_is_content() -> None:
+    """With the strictest of its profiles, offline, warnings being errors."""
+    done = _run("ansible-lint", "--offline", "--strict", "--profile=production", "--nocolor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 failure(s), 0 warning(s)" in done.stderr + done.stdout
+
+
+def test_ansible_lint_finds_a_bad_playbook(tmp_path: Path) -> None:
+    """Else the test above says nothing."""
+    bad = tmp_path / "bad.yml"
+    bad.write_text(BAD)
+    done = _run("ansible-lint", "--offline", "--strict", "--profile=production", "--nocolor", bad)
+    assert done.returncode != 0
+    assert "fqcn" in done.stdout + done.stderr
+
+
+def test_yamllint_is_content(tmp_path: Path) -> None:
+    """And finds what it should."""
+    done = _run("yamllint", "--strict", ".")
+    assert done.returncode == 0, done.stdout
+    bad = tmp_path / "bad.yml"
+    bad.write_text("a: 1\na: 2\n")
+    assert _run("yamllint", "--strict", "-c", ".yamllint", bad).returncode != 0
