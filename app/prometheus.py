@@ -123,14 +123,15 @@ def _get(address: tuple[str, int], target: str, model: type[_Answer[Data]]) -> _
 def _content(connection: HTTPConnection, target: str) -> bytes:
     deadline = time.monotonic() + PATIENCE
     connection.request("GET", target, headers={"Accept": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != HTTPStatus.OK:
-        raise ValueError(f"it answers with status {answer.status}")
     content = bytearray()
-    while chunk := answer.read1(_CHUNK):
-        content += chunk
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"its answer is larger than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"its answer takes longer than {PATIENCE:g} seconds")
+    # Where the server says that it will close, the connection's own close() leaves this open.
+    with connection.getresponse() as answer:
+        if answer.status != HTTPStatus.OK:
+            raise ValueError(f"it answers with status {answer.status}")
+        while chunk := answer.read1(_CHUNK):
+            content += chunk
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"its answer is larger than {MAX_BYTES} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"its answer takes longer than {PATIENCE:g} seconds")
     return bytes(content)
