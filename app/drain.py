@@ -50,7 +50,7 @@ class Drain:
         """The hint is spread so that not everybody knocks at the new process in the same second."""
         if connection.profile is Profile.CHAT_V1:
             hint = round(_SOONEST + random.random() * _SPREAD, 2)  # noqa: S311
-            connection.send_ephemeral(protocol.encode({"type": "going_away", "retry_after": hint}))
+            connection.send(protocol.encode({"type": "going_away", "retry_after": hint}))
 
     async def _close(self, connections: list[Connection]) -> None:
         clock = asyncio.get_running_loop().time

@@ -173,10 +173,11 @@ def test_dead_application_is_said_in_json_and_counted(edge: Edge) -> None:
 def test_counts_are_exact_over_log_rotation() -> None:
     """Rotating the log under load loses no line and repeats none: counters equal what clients saw."""
     with running(api_per_minute=60, api_burst=1) as edge:
-        seen: Counter[int] = Counter()
         enough = threading.Event()
+        # One count for each thread: adding to a shared one is two steps, between which another thread may add.
+        counts: dict[str, Counter[int]] = {f"127.0.2.{number}": Counter() for number in (1, 2, 3)}
         threads = [
-            threading.Thread(target=ask_until, args=(edge, enough, seen, f"127.0.2.{number}")) for number in (1, 2, 3)
+            threading.Thread(target=ask_until, args=(edge, enough, seen, source)) for source, seen in counts.items()
         ]
         for thread in threads:
             thread.start()
@@ -187,7 +188,9 @@ def test_counts_are_exact_over_log_rotation() -> None:
         enough.set()
         for thread in threads:
             thread.join(PATIENCE)
-        total = sum(seen.values())
+            assert not thread.is_alive()
+        seen = sum(counts.values(), Counter())
+        total = seen.total()
         assert seen[429] > 20
         kept = sum(1 for _ in (edge.values.state / "logs").glob("edge-access.log*"))
         assert kept == 5, "the newest and four older logs"
