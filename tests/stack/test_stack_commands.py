@@ -50,7 +50,7 @@ def test_the_page_is_served_with_a_trusted_certificate(stack: RunningStack) -> N
 def test_administrators_have_a_page(stack: RunningStack) -> None:
     """With the same headers as everybody's, and what it asks for is for them alone."""
     page, chat = asked(stack, "/ops", stack.tls), asked(stack, "/", stack.tls)
-    own = {"etag", "date", "content-length"}
+    own = {"etag", "date", "content-length", "x-request-id"}
     assert page.status == 200
     assert [pair for pair in page.getheaders() if pair[0].lower() not in own] == [
         pair for pair in chat.getheaders() if pair[0].lower() not in own
