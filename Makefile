@@ -9,7 +9,6 @@ LOCKS = $(sort $(wildcard requirements/*.in))
 # More than the two processors of a small machine: tests wait more than they compute.
 SPREAD = -n 3 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
-# Test processes and their children write beside each other; `coverage combine` makes one report of them.
 export PYTHONDONTWRITEBYTECODE = 1
 
 .PHONY: help up rollout down status logs user token metrics clean backup restore psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
@@ -79,15 +78,15 @@ check: environment ## format, lint, types, import rule and unit tests, in under 
 
 test: test-host test-containers ## everything, against real servers, stores, containers and a real browser
 
-test-host: machine environment ## what needs no containers
+# COVERAGE=1 takes a fifth more time.
+test-host: machine environment ## what needs no containers; COVERAGE=1 measures what of the app it runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/coverage erase
 	$(BIN)/python -m tests.tools
-	$(BIN)/coverage run -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs --ignore=tests/lab tests
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report --include='app/*' --fail-under=95
+	$(if $(COVERAGE),$(BIN)/coverage erase)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs --ignore=tests/lab tests
+	$(if $(COVERAGE),$(BIN)/coverage combine -q && $(BIN)/coverage report --include='app/*' --fail-under=95)
 
 # After the others: a browser takes each network that an engine makes or removes for a change of its own.
 test-containers: machine environment ## images and containers, in a real engine
@@ -107,7 +106,8 @@ test-lab: machine environment ## the playbooks, against a real host on this mach
 	$(BIN)/python -m pytest --durations=15 tests/lab
 
 test-all: export THOROUGH = 1
-test-all: test test-load ## with more kills, more examples and more time
+test-all: export COVERAGE = 1
+test-all: test test-load ## with more kills, more examples, more time, and branch coverage of the app
 
 LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
 load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…

@@ -16,7 +16,7 @@ from stack import embedded_watch, health, packages, supervision, unix_user
 from stack.place import Place
 from stack.problem import Problem
 from tests.monitoring import programs
-from tests.patience import SCALE, until
+from tests.patience import SCALE, THOROUGH, until
 from tests.stack.conftest import NewStack
 from tests.stack.ops import answer, asked, parts_up
 from tests.stack.running import RunningStack, new_stack
@@ -93,7 +93,7 @@ def test_a_killed_one_is_started_again(watched: RunningStack, program: str) -> N
     assert watched.make("status").stdout.rstrip().endswith("healthy")
 
 
-@pytest.mark.parametrize("beside", [0, 1])
+@pytest.mark.parametrize("beside", [0, 1] if THOROUGH else [1])
 def test_a_taken_port_is_no_reason_not_to_start(another: NewStack, beside: int) -> None:
     """People chat, and whoever may see charts is told why there are none; so for the carrier's port, the one above."""
     with another(watched=True) as mine:
