@@ -63,7 +63,7 @@ async def test_forty_clients_lose_nothing_when_the_master_is_killed_again_and_ag
     enough.set()
     assert await watch > 10
     events = await assert_acks_equal_store(posters, server.load().database)
-    assert len(events) >= CLIENTS * 6
+    assert len(events) >= CLIENTS * (KILLS + 1), "everybody made progress each time"
 
 
 async def test_no_ack_is_lost_when_the_worker_is_killed(serve: Serve) -> None:

@@ -41,7 +41,7 @@ async def kill(stack: RunningStack, program: str) -> None:
 
 
 async def test_forty_clients_lose_nothing_when_master_and_edge_are_killed(another: NewStack) -> None:
-    """The master three times, nginx once: acks equal the store, once each, without gaps; never two on one store."""
+    """The master again and again, nginx once: acks equal the store, once each, without gaps; never two on one store."""
     with another(WIDER) as stack:
         stack.up()
         through, posters, enough = Through(stack), list[Poster](), asyncio.Event()
