@@ -91,7 +91,8 @@ test-host: machine environment ## what needs no containers; COVERAGE=1 measures 
 # After the others: a browser takes each network that an engine makes or removes for a change of its own.
 test-containers: machine environment ## images and containers, in a real engine
 	@YES=1 $(STACK) engine
-	TEST_SHAPE=containers $(BIN)/python -m pytest $(SPREAD) --durations=15 tests/containers $(ANY_SHAPE)
+	TEST_SHAPE=containers $(BIN)/python -m pytest $(SPREAD) --durations=15 $(if $(THOROUGH),--ignore=tests/containers/crowds) tests/containers $(ANY_SHAPE)
+	$(if $(THOROUGH),TEST_SHAPE=containers $(BIN)/python -m pytest --durations=15 tests/containers/crowds)
 	$(if $(THOROUGH),TEST_SHAPE=containers $(BIN)/python -m pytest -q tests/browser)
 
 # One after the other: who is told how much passes a limit may not be kept from sending.
