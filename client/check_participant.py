@@ -163,7 +163,7 @@ class Participant:
         elif isinstance(notice, Disconnected) and self._alive:
             self._alive = False
             self.disconnected += 1
-            self.record.saw.append(Ended(time.time(), self._life, why=notice.reason, retry_in=notice.retry_in))
+            self.record.saw.append(Ended(time.time(), self._life, why=notice.reason))
 
 
 def _handed(event: Event, life: int) -> Delivered:

@@ -57,8 +57,6 @@ class Ended:
     life: int
     room: str | None = None
     why: str = "lost"
-    retry_in: float = 0.0
-    """Seconds that the client stays away then, the server's hint included."""
 
 
 Saw = Joined | Delivered | Ended

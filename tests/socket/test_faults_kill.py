@@ -15,7 +15,7 @@ from tests.patience import THOROUGH, until
 from tests.socket.conftest import WIDE, Serve
 from tests.socket.server import ROOT, Server
 
-CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 3
+CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 5
 
 
 async def crowd(server: Server, clients: int = CLIENTS) -> list[Poster]:

@@ -13,7 +13,7 @@ from tests.stack.conftest import NewStack
 from tests.stack.running import RunningStack
 from tests.stack.through import Through
 
-CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 3
+CLIENTS, PER_ADDRESS, KILLS = 40, 5, 15 if THOROUGH else 5
 WIDER = {
     "PORTCULLIS_POSTS_PER_USER_PER_SECOND": "10",
     "PORTCULLIS_POSTS_PER_USER_BURST": "20",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -88,6 +89,16 @@ async def test_closes_are_paced_over_the_drain(hub: Hub, drain: Drain) -> None:
     assert max(sum(start <= at < start + 0.2 for at in took) for start in took) < 50
     assert max(took) < 1.0
     assert took == sorted(took)
+
+
+async def test_a_few_are_closed_one_after_the_other(hub: Hub, drain: Drain) -> None:
+    """Three in one second: none with another, and nobody waits for the drain's end."""
+    wires = [enter(hub) for _ in range(3)]
+    began = time.monotonic()
+    await drain.run()
+    took = [wire.at - began for wire in wires]
+    assert min(later - earlier for earlier, later in itertools.pairwise(took)) > 0.15
+    assert max(took) < 0.7
 
 
 async def test_who_came_in_meanwhile_is_closed_too(hub: Hub, drain: Drain) -> None:
