@@ -244,24 +244,20 @@ def _live_members(hub: Hub, room: RoomId) -> int:
 def _metrics(*, together: bool) -> Metrics:
     """Every labelled series starts at 0, so that a rate over the first refusal is not lost."""
     metrics = Metrics()
-    for verdict in ("accepted", "refused"):
-        metrics.handshakes.labels(verdict)
-    for reason in Reason:
-        metrics.handshakes_rejected.labels(reason)
-    for limit in MESSAGE_LIMITS:
-        metrics.messages_throttled.labels(limit)
-    for invalid in Invalid:
-        metrics.messages_invalid.labels(invalid)
-    for outcome in RECOVERIES:
-        metrics.recoveries.labels(outcome)
+    for counted, words in (
+        (metrics.handshakes, ("accepted", "refused")),
+        (metrics.handshakes_rejected, Reason),
+        (metrics.messages, Outcome),
+        (metrics.messages_throttled, MESSAGE_LIMITS),
+        (metrics.messages_invalid, Invalid),
+        (metrics.recoveries, RECOVERIES),
+        (metrics.closes, CLOSE_LABELS),
+        (metrics.sign_ins, SIGN_INS),
+    ):
+        for word in words:
+            counted.labels(word)
     for action in CHANGES:
         metrics.changes.labels(action, "stored")
-    for became in Outcome:
-        metrics.messages.labels(became)
-    for code in CLOSE_LABELS:
-        metrics.closes.labels(code)
-    for answered in SIGN_INS:
-        metrics.sign_ins.labels(answered)
     metrics.store_errors.labels("append")
     for backend in ("store", "redis", "broker") if together else ("store",):
         metrics.degraded.labels(backend).set(0)
