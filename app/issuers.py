@@ -14,7 +14,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from jwt import PyJWK, PyJWTError
 
-from app import request_id
+from app import bounded, request_id
 from app.settings import Issuer
 
 FRESH_SECONDS: Final = 600.0
@@ -98,7 +98,7 @@ class RemoteKeys:
 
 
 def _download(url: str) -> bytes:
-    """Runs in a thread. Raises OSError when it takes longer than FETCH_SECONDS or is larger than MAX_BYTES."""
+    """Runs in a thread. Raises OSError after FETCH_SECONDS, ValueError when there are more than MAX_BYTES."""
     deadline = time.monotonic() + FETCH_SECONDS
     request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - the settings allow https only
     try:
@@ -107,14 +107,7 @@ def _download(url: str) -> bytes:
         error.close()
         raise URLError(f"the provider answered with status {error.code}") from None
     with opened as answer:
-        content = bytearray()
-        while chunk := answer.read1(65_536):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise URLError(f"the key set is larger than {MAX_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise URLError(f"the key set took longer than {FETCH_SECONDS} seconds")
-        return bytes(content)
+        return bounded.read(answer, MAX_BYTES, deadline)
 
 
 def _usable(document: Any, allowed: Iterable[str]) -> dict[tuple[str | None, str], PyJWK]:

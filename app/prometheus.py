@@ -14,6 +14,8 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from app import bounded
+
 AT_ONCE: Final = 4
 """Questions that it is asked at the same time; the others wait."""
 PATIENCE: Final = 3.0
@@ -21,7 +23,6 @@ PATIENCE: Final = 3.0
 PAUSE: Final = 2.0
 """Seconds in which one that did not answer is not asked: whoever waits is told at once, not one after the other."""
 MAX_BYTES: Final = 8 << 20
-_CHUNK: Final = 65_536
 _DETAIL_CHARACTERS: Final = 200
 _LOG = logging.getLogger("portcullis.prometheus")
 
@@ -123,15 +124,8 @@ def _get(address: tuple[str, int], target: str, model: type[_Answer[Data]]) -> _
 def _content(connection: HTTPConnection, target: str) -> bytes:
     deadline = time.monotonic() + PATIENCE
     connection.request("GET", target, headers={"Accept": "application/json"})
-    content = bytearray()
     # Where the server says that it will close, the connection's own close() leaves this open.
     with connection.getresponse() as answer:
         if answer.status != HTTPStatus.OK:
             raise ValueError(f"it answers with status {answer.status}")
-        while chunk := answer.read1(_CHUNK):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise ValueError(f"its answer is larger than {MAX_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"its answer takes longer than {PATIENCE:g} seconds")
-    return bytes(content)
+        return bounded.read(answer, MAX_BYTES, deadline)

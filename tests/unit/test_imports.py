@@ -23,7 +23,7 @@ LAYERS = (
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
-    | {"prometheus", "charts", "watch"}
+    | {"bounded", "prometheus", "charts", "watch"}
     | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
