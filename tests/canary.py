@@ -25,8 +25,11 @@ from websockets.exceptions import InvalidStatus
 from app.logs import JsonFormatter
 from tests.socket.server import PASSWORD
 
-SHAPES = "canary[a-z]+[0-9a-f]{16}|eyJ[A-Za-z0-9_-]{16,}"
-"""A canary, and how every token begins: whoever made it, and however much of it was left out."""
+ASCII = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9_-]"
+"""Three characters of a JSON text in Base64. One group in eight of any other bytes looks like that."""
+SHAPES = f"canary[a-z]+[0-9a-f]{{16}}|eyJ[h-z0-6]({ASCII}){{3}}[A-Za-z0-9_-]{{3,}}"
+"""A canary, and how every token begins, with a JSON object's first name: whoever made it, and however much of it was
+left out. Without the last part a certificate's own bytes look like one, now and then."""
 EXEMPT = ("--exclude=*.db*", *(f"--exclude-dir={name}" for name in ("venv", "uv", "code", "secrets")))
 """Databases hold messages and `secrets` holds keys: that is what they are for. The others hold what was installed."""
 SHORTEST, LONGEST = 10, 40
