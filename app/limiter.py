@@ -70,6 +70,17 @@ class Throttle(NamedTuple):
     retry_after: float
 
 
+class Cooldown(NamedTuple):
+    """A user who is refused for a while, and the seconds that are left of it."""
+
+    user: str
+    seconds: float
+
+
+LISTED: Final = 500
+"""Cool-downs that are listed at most."""
+
+
 class Limiter(Protocol):
     """Shared over every process that serves the chat."""
 
@@ -87,6 +98,14 @@ class Limiter(Protocol):
 
     async def cooldown(self, user: str) -> float:
         """Seconds of cool-down that the user still has to wait, 0.0 for none."""
+        ...
+
+    async def cooldowns(self) -> list[Cooldown]:
+        """Who is cooling down, the longest wait first; the first 500. Raises StoreDown when nobody can say."""
+        ...
+
+    async def lift(self, user: str) -> bool:
+        """End a user's cool-down as if it had never been; False when there is none. Raises StoreDown."""
         ...
 
 

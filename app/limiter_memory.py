@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from app.limiter import Charge, Rate, Throttle, gcra
+from app.limiter import LISTED, Charge, Cooldown, Rate, Throttle, gcra
 
 _SWEEP_AT_LEAST = 10_000
 _FORGIVEN_AFTER = 86_400.0
@@ -63,6 +63,20 @@ class MemoryLimiter:
     async def cooldown(self, user: str) -> float:
         """See `Limiter.cooldown`."""
         return max(0.0, self._cooldowns.get(user, (0.0, 0))[0] - self._clock())
+
+    async def cooldowns(self) -> list[Cooldown]:
+        """See `Limiter.cooldowns`."""
+        now = self._clock()
+        cooling = [Cooldown(user, ends - now) for user, (ends, _) in self._cooldowns.items() if ends > now]
+        return sorted(cooling, key=lambda one: one.seconds, reverse=True)[:LISTED]
+
+    async def lift(self, user: str) -> bool:
+        """See `Limiter.lift`."""
+        if not await self.cooldown(user):
+            return False
+        self._strikes.pop(user, None)
+        del self._cooldowns[user]
+        return True
 
     def ahead(self) -> dict[tuple[str, str], float]:
         """Seconds by which the arrival times of (limit, key) run ahead of the clock, for those that do."""

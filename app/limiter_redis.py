@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from app import request_id
-from app.limiter import ROUNDING, Charge, Rate, Throttle
+from app.limiter import LISTED, ROUNDING, Charge, Cooldown, Rate, Throttle
 from app.limiter_memory import MemoryLimiter
 from app.redis_link import RedisLink, Script
 from app.redis_pipe import RedisDown
@@ -74,21 +74,32 @@ _CARRY: Final = Script.of(
 for i, key in ipairs(KEYS) do keep(key, ahead(redis.call('GET', key)) + ARGV[i]) end
 """,
 )
+_COOL: Final = """
+-- KEYS: cool-down, all cool-downs. ARGV[1..3]: user, longest cool-down, forgiven after; times are in seconds.
+local ended, times = string.match(redis.call('GET', KEYS[1]) or '0 0', '(%S+) (%S+)')
+
+local function cool(seconds, times)
+    local ends = string.format('%.0f', now + seconds * 1000000)
+    redis.call('SET', KEYS[1], ends .. string.format(' %.0f', times), 'PX', math.ceil((seconds + ARGV[3]) * 1000))
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
+    redis.call('ZADD', KEYS[2], ends, ARGV[1])
+    redis.call('PEXPIRE', KEYS[2], math.ceil(ARGV[2] * 1000))
+end
+"""
 _STRIKE: Final = Script.of(
     _BUCKETS,
+    _COOL,
     """
--- KEYS: strikes, cool-down. ARGV, in seconds: a strike's cost, tolerance, first and longest cool-down, forgiven after.
-local strikes = math.min(ahead(redis.call('GET', KEYS[1])), ARGV[2] + ROUNDING) + ARGV[1]
-if strikes - ARGV[2] <= ROUNDING then
-    keep(KEYS[1], strikes)
+-- KEYS[3]: strikes. ARGV[4..6]: a strike's cost, tolerance, first cool-down.
+local strikes = math.min(ahead(redis.call('GET', KEYS[3])), ARGV[5] + ROUNDING) + ARGV[4]
+if strikes - ARGV[5] <= ROUNDING then
+    keep(KEYS[3], strikes)
     return '0'
 end
-redis.call('DEL', KEYS[1])
-local ended, times = string.match(redis.call('GET', KEYS[2]) or '0 0', '(%S+) (%S+)')
-if now - ended > ARGV[5] * 1000000 then times = 0 end
-local seconds = math.min(ARGV[3] * 2 ^ times, ARGV[4])
-local state = string.format('%.0f %.0f', now + seconds * 1000000, times + 1)
-redis.call('SET', KEYS[2], state, 'PX', math.ceil((seconds + ARGV[5]) * 1000))
+redis.call('DEL', KEYS[3])
+if now - ended > ARGV[3] * 1000000 then times = 0 end
+local seconds = math.min(ARGV[6] * 2 ^ times, ARGV[2])
+cool(seconds, times + 1)
 return string.format('%.17g', seconds)
 """,
 )
@@ -98,6 +109,36 @@ _COOLDOWN: Final = Script.of(
 -- KEYS: cool-down.
 local ended = string.match(redis.call('GET', KEYS[1]) or '0 0', '(%S+) ')
 return string.format('%.17g', math.max(0, (ended - now) / 1000000))
+""",
+)
+_SERVE: Final = Script.of(
+    _BUCKETS,
+    _COOL,
+    """
+-- ARGV[4]: seconds that are left of a cool-down that began elsewhere.
+if now + ARGV[4] * 1000000 > tonumber(ended) then cool(ARGV[4], times + 1) end
+""",
+)
+_COOLING: Final = Script.of(
+    _BUCKETS,
+    f"local LISTED = {LISTED}"
+    + """
+-- KEYS: all cool-downs. Returns user, seconds, user, seconds ..., the longest first.
+local after = string.format('(%.0f', now)
+local found = redis.call('ZRANGE', KEYS[1], '+inf', after, 'BYSCORE', 'REV', 'LIMIT', 0, LISTED, 'WITHSCORES')
+for i = 2, #found, 2 do found[i] = string.format('%.17g', (found[i] - now) / 1000000) end
+return found
+""",
+)
+_LIFT: Final = Script.of(
+    _BUCKETS,
+    """
+-- KEYS: cool-down, all cool-downs, strikes. ARGV: user.
+local ended = string.match(redis.call('GET', KEYS[1]) or '0 0', '(%S+) ')
+if tonumber(ended) <= now then return 0 end
+redis.call('DEL', KEYS[1], KEYS[3])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1
 """,
 )
 
@@ -123,7 +164,8 @@ class RedisLimiter:
         self._link = link
         self._prefix = prefix
         self._throttles = throttles
-        self._cooldowns = (cooldown_seconds, cooldown_max_seconds, _FORGIVEN_AFTER)
+        self._first = cooldown_seconds
+        self._bounds = (cooldown_max_seconds, _FORGIVEN_AFTER)
         self._processes = processes
         self._observe = observe
         self._local = MemoryLimiter(throttles, cooldown_seconds, cooldown_max_seconds)
@@ -146,39 +188,50 @@ class RedisLimiter:
 
     async def strike(self, user: str) -> float:
         """See `Limiter.strike`: throttles are counted in full, since a share of them would punish sooner."""
-        keys = [f"{self._prefix}:strikes:{user}", f"{self._prefix}:cooldown:{user}"]
-        words = [1.0 / self._throttles.per_second, self._throttles.tolerance, *self._cooldowns]
+        words = [user, *self._bounds, 1.0 / self._throttles.per_second, self._throttles.tolerance, self._first]
         try:
-            return float(await self._link.run(_STRIKE, keys, words))
+            return float(await self._link.run(_STRIKE, self._cooling(user), words))
         except RedisDown:
             return await self._local.strike(user)
 
     async def cooldown(self, user: str) -> float:
-        """See `Limiter.cooldown`: one that began while Redis was down is served to its end, in this process."""
+        """See `Limiter.cooldown`: one that began while Redis was down is this process's until Redis is back."""
         local = await self._local.cooldown(user)
         try:
-            return max(local, float(await self._link.run(_COOLDOWN, [f"{self._prefix}:cooldown:{user}"], ())))
+            return max(local, float(await self._link.run(_COOLDOWN, self._cooling(user)[:1], ())))
         except RedisDown:
             return local
 
+    async def cooldowns(self) -> list[Cooldown]:
+        """See `Limiter.cooldowns`. Raises RedisDown, which is a StoreDown."""
+        found = iter(await self._link.run(_COOLING, [f"{self._prefix}:cooldowns"], ()))
+        return [Cooldown(user.decode(), float(seconds)) for user, seconds in zip(found, found, strict=True)]
+
+    async def lift(self, user: str) -> bool:
+        """See `Limiter.lift`. Raises RedisDown, which is a StoreDown."""
+        return bool(await self._link.run(_LIFT, self._cooling(user), [user]))
+
     def _restored(self) -> None:
-        owed = self._local.ahead()
-        if owed:
-            self._carrying = asyncio.get_running_loop().create_task(
-                self._carry(list(owed.items())), context=request_id.apart()
-            )
+        owed = list(self._local.ahead().items())
+        self._carrying = asyncio.get_running_loop().create_task(self._carry(owed), context=request_id.apart())
 
     async def _carry(self, owed: list[tuple[tuple[str, str], float]]) -> None:
-        """Charge in Redis what was charged here meanwhile."""
+        """Bring to Redis what was charged here meanwhile, and the cool-downs that began."""
         share = max(1, self._processes())
-        for start in range(0, len(owed), _CARRIED):
-            some = owed[start : start + _CARRIED]
-            # A unit costs 1/rate seconds of a bucket: here the rate was divided by the processes, there it is not.
-            try:
-                await self._link.run(_CARRY, [self._key(*key) for key, _ in some], [left / share for _, left in some])
-            except RedisDown:
-                return
-        _log.info("limits_carried_over", extra={"buckets": len(owed)})
+        try:
+            for start in range(0, len(owed), _CARRIED):
+                some = owed[start : start + _CARRIED]
+                # A unit costs 1/rate seconds of a bucket: here the rate was divided by the processes, there it is not.
+                left = [seconds / share for _, seconds in some]
+                await self._link.run(_CARRY, [self._key(*key) for key, _ in some], left)
+            while cooling := await self._local.cooldowns():
+                for user, seconds in cooling:
+                    await self._link.run(_SERVE, self._cooling(user)[:2], [user, *self._bounds, seconds])
+                    await self._local.lift(user)
+        except RedisDown:
+            return
+        if owed:
+            _log.info("limits_carried_over", extra={"buckets": len(owed)})
 
     async def _weigh(self, charges: Sequence[Charge], take: int) -> Throttle | None:
         if not charges:
@@ -194,6 +247,10 @@ class RedisLimiter:
     def _share(self, charges: Sequence[Charge]) -> list[Charge]:
         count = max(1, self._processes())
         return [charge._replace(rate=_shared(charge, count)) for charge in charges]
+
+    def _cooling(self, user: str) -> list[str]:
+        """A user's cool-down, everybody's, and the user's strikes."""
+        return [f"{self._prefix}:{key}" for key in (f"cooldown:{user}", "cooldowns", f"strikes:{user}")]
 
     def _key(self, limit: str, key: str) -> str:
         return f"{self._prefix}:limit:{limit}:{key}"

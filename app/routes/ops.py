@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
@@ -19,6 +19,7 @@ router = APIRouter(tags=["administration"])
 
 Name = Annotated[str, Path(examples=["refusals"])]
 Window = Literal["15m", "6h", "7d"]
+_PLACES: Final = ("instance", "mountpoint")
 
 
 class LevelsBody(BaseModel):
@@ -78,6 +79,9 @@ class AlertBody(BaseModel):
     name: str = Field(examples=["DatabaseDown"])
     severity: str = Field(examples=["page"])
     part: str = Field(examples=["store"])
+    where: list[str] = Field(
+        examples=[["db1:9100", "/var"]], description="The instance and the disk, where it is one's."
+    )
     summary: str = Field(examples=["PostgreSQL does not answer"])
     runbook: str = Field(examples=["docs/operate/alerts/DatabaseDown.md"])
     since: float = Field(examples=[1767225600.0])
@@ -141,6 +145,7 @@ def _alert(one: Alert) -> AlertBody:
         name=one.labels.get("alertname", ""),
         severity=one.labels.get("severity", ""),
         part=one.labels.get("part", ""),
+        where=[one.labels[label] for label in _PLACES if label in one.labels],
         summary=one.annotations.get("summary", ""),
         runbook=one.annotations.get("runbook", ""),
         since=one.active_at.timestamp(),

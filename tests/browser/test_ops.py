@@ -18,7 +18,7 @@ from tests.browser.chromium import chromium, trust
 from tests.browser.conftest import Enter
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.pictures import DESKTOP, PHONE, take
-from tests.browser.watched import STRANGERS, knock, talk, watched
+from tests.browser.watched import STRANGERS, flood, knock, talk, watched
 from tests.monitoring import parts
 from tests.patience import PATIENCE
 from tests.stack.running import RunningStack
@@ -248,6 +248,28 @@ def test_an_administrator_bans_and_lifts_and_reads(visit: Visit, pictures: Path)
     take(ada, pictures, "ops-link-desktop")
 
 
+def test_an_administrator_lets_off_who_cools_down(place: RunningStack, visit: Visit, pictures: Path) -> None:
+    """Who was closed for flooding is listed, and gets in again as soon as that is lifted."""
+    place.user("ops-mallory")
+    ada = visit("ops-ada", **DESKTOP)
+    with ThreadPoolExecutor() as pool:
+        # not in the thread of the page, which has a loop of its own
+        assert pool.submit(asyncio.run, flood(place, "ops-mallory")).result() == 4500
+        assert pool.submit(asyncio.run, _knock_as(place, "ops-mallory")).result() == 429
+        ada.page.get_by_role("button", name="Cool-downs").click()
+        dialog = ada.page.get_by_role("dialog", name="Cool-downs")
+        expect(dialog.get_by_role("listitem")).to_contain_text(re.compile(r"ops-malloryuntil \d"), timeout=PATIENCE_MS)
+        take(ada, pictures, "ops-cooldowns-desktop")
+        dialog.get_by_role("button", name="Lift the cool-down of ops-mallory").click()
+        ada.told("The cool-down of ops-mallory is lifted.")
+        expect(dialog.get_by_text("Nobody is cooling down.")).to_be_visible()
+        assert pool.submit(asyncio.run, _knock_as(place, "ops-mallory")).result() == 101
+
+
+async def _knock_as(place: RunningStack, name: str) -> int:
+    return await knock(place, "127.0.0.1", await place.mint(name))
+
+
 def test_who_is_no_administrator_gets_a_sentence(
     window: Browser, place: RunningStack, visit: Visit, pictures: Path
 ) -> None:
@@ -315,6 +337,7 @@ def test_what_is_bad_is_said_in_words_and_colours(
         expect(figure(one, "down")).to_contain_text("Bad", timeout=2 * PATIENCE_MS)
         alert = one.page.locator('[data-alert="PartDown"]')
         expect(alert).to_contain_text("docs/operate/alerts/PartDown.md", timeout=2 * PATIENCE_MS)
+        expect(alert).to_contain_text(exporter[0])
         expect(one.page.locator("#summary")).to_contain_text("Parts down")
         expect(one.page).to_have_title(re.compile(r"^\(\d+\) Operations"))
     take(ada, pictures, "ops-trouble-desktop")

@@ -94,6 +94,19 @@ async def talk(stack: RunningStack, name: str, every: float, stop: asyncio.Event
                 reading.cancel()
 
 
+async def flood(stack: RunningStack, name: str) -> int:
+    """Somebody who goes on through all throttles; the code with which that ends."""
+    async with line(stack, await stack.mint(name)) as one:
+        await one.send(json.dumps({"type": "join", "room": "lobby"}))
+        reading = asyncio.create_task(_read(one))
+        with contextlib.suppress(websockets.ConnectionClosed):
+            for number in range(500):
+                post = {"type": "post", "room": "lobby", "message": WORDS[0], "id": f"{name}-{number}"}
+                await one.send(json.dumps(post))
+        await reading
+        return one.close_code or 0
+
+
 async def knock(stack: RunningStack, address: str, token: str | None = None) -> int:
     """One handshake; the status with which it is refused, or 101."""
     try:

@@ -134,6 +134,22 @@ async def test_cooldowns_double_up_to_the_longest(limiter: Limiter) -> None:
     assert lasted[::4] == [0.0] * 4
 
 
+async def test_who_cools_down_is_listed_until_it_is_over_or_lifted(limiter: Limiter) -> None:
+    """The longest wait first. Who is let off starts afresh: strikes and earlier cool-downs are forgotten."""
+    assert await limiter.cooldowns() == []
+    assert not await limiter.lift("ann")
+    for user, times in (("ann", 7), ("bob", 8), ("cid", 3)):
+        for _ in range(times):
+            await limiter.strike(user)
+    found = await limiter.cooldowns()
+    assert [user for user, _ in found] == ["bob", "ann"]
+    assert [seconds for _, seconds in found] == [pytest.approx(60.0, abs=1.0), pytest.approx(30.0, abs=1.0)]
+    assert [await limiter.lift(user) for user in ("ann", "ann", "cid")] == [True, False, False]
+    assert await limiter.cooldown("ann") == 0.0
+    assert [user for user, _ in await limiter.cooldowns()] == ["bob"]
+    assert [await limiter.strike("ann") for _ in range(4)] == [0.0, 0.0, 0.0, 30.0]
+
+
 Steps = list[tuple[list[tuple[int, int]], bool, int]]
 """Charges as (key, cost), whether they are taken, and milliseconds to wait before."""
 RATES = (Rate(200.0, 4.0), Rate(50.0, 2.0), Rate(333.0, 7.0))

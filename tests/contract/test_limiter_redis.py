@@ -11,6 +11,7 @@ import pytest
 from app.limiter import Charge, Limit, Rate
 from app.limiter_redis import RedisLimiter
 from app.redis_link import RedisLink
+from app.store import StoreDown
 from tests.contract.servers import KINDS, Server, linked, running, until_true
 
 STRIKES = Rate(3 / 60, 3)
@@ -109,16 +110,37 @@ async def test_what_passed_during_an_outage_counts_after_it(server: Server) -> N
         assert await passed(limiter, charge, 30) == 5
 
 
-async def test_a_cooldown_of_an_outage_is_served_to_its_end(server: Server) -> None:
-    """Strikes count in full; the server that is back knows nothing of it."""
-    async with linked(server.where) as link:
-        limiter = limiter_on(link, 4)
+async def test_a_cooldown_of_an_outage_is_everybodys_after_it(server: Server) -> None:
+    """Strikes count in full. The server that is back is told, so that all processes obey, and one may lift it."""
+    async with linked(server.where) as link, linked(server.where) as there:
+        limiter, other = limiter_on(link, 4), limiter_on(there, 4)
         server.kill()
         assert [await limiter.strike("ann") for _ in range(4)] == [0.0, 0.0, 0.0, 30.0]
-        server.start()
-        await until_true(lambda: link.up, "the link is there again")
+        for ask in (limiter.cooldowns(), limiter.lift("ann")):
+            with pytest.raises(StoreDown):
+                await ask
         assert 25.0 < await limiter.cooldown("ann") <= 30.0
-        assert await limiter.cooldown("bob") == 0.0
+        server.start()
+        await until_true(lambda: link.up and there.up, "the links are there again")
+        await until_true(lambda: server.ask("EXISTS", f"{PREFIX}:cooldown:ann") == ":1\r\n", "it was told")
+        assert 25.0 < await other.cooldown("ann") <= 30.0
+        assert [user for user, _ in await other.cooldowns()] == ["ann"]
+        assert await other.lift("ann")
+        assert await limiter.cooldown("ann") == await limiter.cooldown("bob") == 0.0
+
+
+async def test_an_outage_makes_no_cooldown_shorter(server: Server) -> None:
+    """Where one that began before lasts longer, it goes on."""
+    async with linked(server.where) as link:
+        limiter = limiter_on(link)
+        for _ in range(8):
+            await limiter.strike("ann")
+        await limiter._local.strike("bob")
+        for _ in range(4):
+            await limiter._local.strike("ann")
+        await limiter._carry([])
+        assert await limiter.cooldown("ann") == pytest.approx(60.0, abs=1.0)
+        assert await limiter._local.cooldowns() == []
 
 
 async def test_two_processes_share_one_bucket(server: Server) -> None:
@@ -140,4 +162,5 @@ async def test_everything_that_it_keeps_ends_by_itself(server: Server) -> None:
         f"{PREFIX}:limit:posts_per_user:ann": pytest.approx(6.0, abs=5.0),
         f"{PREFIX}:strikes:ann": pytest.approx(20.0, abs=5.0),
         f"{PREFIX}:cooldown:ann": pytest.approx(86_430.0, abs=5.0),
+        f"{PREFIX}:cooldowns": pytest.approx(100.0, abs=5.0),
     }

@@ -58,6 +58,8 @@ async def everything(link: RedisLink, where: Where) -> None:
     assert [await limiter.strike("ann") for _ in range(2)] == [0.0, 30.0]
     assert await limiter.cooldown("ann") > 0.0
     await limiter._carry([(("posts_per_user", "ann"), 1.0)])
+    assert [user for user, _ in await limiter.cooldowns()] == ["ann"]
+    assert await limiter.lift("ann")
     presence = RedisPresence(link, PREFIX, Caps(9, 9, 9, 9), "node", "one", settling=0.0)
     await presence.renew([])
     one = ConnectionId("1")

@@ -40,6 +40,8 @@ ROUTES = [
     ("POST", "/api/bans", {"user": "alice", "reason": ""}),
     ("GET", "/api/bans", None),
     ("DELETE", "/api/bans/1", None),
+    ("GET", "/api/cooldowns", None),
+    ("DELETE", "/api/cooldowns/alice", None),
     ("POST", "/api/revocations", {"jti": "x"}),
 ]
 
@@ -121,6 +123,18 @@ async def test_ban_and_lift(server: Party, admin: httpx.AsyncClient) -> None:
     for number in (place.json()["id"], 0, 1 << 70):
         assert problem(await admin.delete(f"/api/bans/{number}")) == (404, "not_found")
     assert problem(await admin.delete("/api/bans/x")) == (422, "invalid")
+
+
+async def test_cooldowns_are_listed_and_lifted(server: Party, admin: httpx.AsyncClient) -> None:
+    """Until when, and gone at once; a name that has none is no reason to fail."""
+    assert (await admin.get("/api/cooldowns")).json() == {"cooldowns": []}
+    while not (seconds := await server.backends.limiter.strike("alice")):
+        pass
+    listed = (await admin.get("/api/cooldowns")).json()["cooldowns"]
+    assert listed == [{"user": "alice", "until": pytest.approx(time.time() + seconds, abs=5.0)}]
+    assert (await admin.delete("/api/cooldowns/alice")).status_code == 204
+    assert await server.backends.limiter.cooldown("alice") == 0.0
+    assert problem(await admin.delete("/api/cooldowns/alice")) == (404, "not_found")
 
 
 @pytest.mark.parametrize(

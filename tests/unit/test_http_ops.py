@@ -221,13 +221,13 @@ async def test_other_panels_are_not_found(admin: httpx.AsyncClient, told: Teller
 async def test_alerts_that_fire(admin: httpx.AsyncClient, told: Teller) -> None:
     """Those that are only pending are not among them; the oldest comes first."""
 
-    def alert(name: str, state: str, since: str) -> dict[str, Any]:
-        labels = {"alertname": name, "severity": "page", "part": "store", "job": "x"}
+    def alert(name: str, state: str, since: str, **place: str) -> dict[str, Any]:
+        labels = {"alertname": name, "severity": "page", "part": "store", "job": "x", **place}
         annotations = {"summary": f"{name}!", "description": "d", "runbook": f"docs/{name}.md"}
         return {"labels": labels, "annotations": annotations, "state": state, "activeAt": since, "value": "1e+00"}
 
     told.alerts = [
-        alert("Late", "firing", "2026-01-01T00:00:05.123456789Z"),
+        alert("Late", "firing", "2026-01-01T00:00:05.123456789Z", mountpoint="/var", instance="db1:9100"),
         alert("Waiting", "pending", "2026-01-01T00:00:00Z"),
         alert("Early", "firing", "2026-01-01T01:00:00+01:00"),
     ]
@@ -238,11 +238,12 @@ async def test_alerts_that_fire(admin: httpx.AsyncClient, told: Teller) -> None:
                 "name": name,
                 "severity": "page",
                 "part": "store",
+                "where": where,
                 "summary": f"{name}!",
                 "runbook": f"docs/{name}.md",
                 "since": since,
             }
-            for name, since in (("Early", 1767225600.0), ("Late", 1767225605.123456))
+            for name, where, since in (("Early", [], 1767225600.0), ("Late", ["db1:9100", "/var"], 1767225605.123456))
         ]
     }
 

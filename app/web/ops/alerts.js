@@ -34,9 +34,9 @@ export class Alerts {
   }
 }
 
-function entry({ name, severity, part, summary, runbook, since }) {
+function entry({ name, severity, part, where, summary, runbook, since }) {
   const badge = element('span', { className: `badge ${TONES[severity] ?? 'warn'}`, textContent: WORDS[severity] ?? severity });
-  const facts = [part, since ? ago(seconds(since)) : ''].filter(Boolean).join(' · ');
+  const facts = [part, ...where, since ? ago(seconds(since)) : ''].filter(Boolean).join(' · ');
   return element(
     'li',
     { className: 'alert', 'data-severity': severity, 'data-alert': name },

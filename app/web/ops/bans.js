@@ -2,10 +2,9 @@
 
 import { request } from '../api.js';
 import { until } from '../countdown.js';
-import { ask, frame } from '../dialog.js';
+import { ask } from '../dialog.js';
 import { button, element } from '../element.js';
-import { Notice } from '../notice.js';
-import { answer } from '../words.js';
+import { showLifts } from './lifts.js';
 
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const TIMES = [
@@ -14,58 +13,22 @@ const TIMES = [
   ['604800', '1 week'],
   ['', 'Without an end'],
 ];
+const NAMED = { name: 'bans', title: 'Bans', none: 'Nobody is banned.' };
 
-/** Opens the list. */
-export async function showBans() {
-  const list = element('ul', { className: 'sessions-list' });
-  const place = element('div', { className: 'notice', hidden: true });
-  const add = button('button small', 'Ban …', () => askBan(load));
-  const dialog = frame('bans', 'Bans', element('div', { className: 'dialog-tools' }, add), place, list);
-  const notice = new Notice(place, add);
-
-  async function load(text = '') {
-    try {
-      const { bans } = await request('GET', '/api/bans');
-      const none = element('li', { className: 'hint', textContent: 'Nobody is banned.' });
-      list.replaceChildren(...(bans.length ? bans.toReversed().map((ban) => entry(ban, lift)) : [none]));
-      if (text) notice.show({ text });
-    } catch (problem) {
-      notice.show({ text: answer(problem), tone: 'danger' });
-    }
-  }
-
-  async function lift(ban, pressed) {
-    pressed.disabled = true;
-    try {
-      await request('DELETE', `/api/bans/${ban.id}`);
-      await load(`The ban of ${ban.value} is lifted.`);
-      add.focus();
-    } catch (problem) {
-      pressed.disabled = false;
-      notice.show({ text: answer(problem), tone: 'danger' });
-    }
-  }
-
-  dialog.querySelector('h2').focus();
-  await load();
+/** Opens the list, the newest first. */
+export function showBans() {
+  const tool = (load) => button('button small', 'Ban …', () => askBan(load));
+  return showLifts('/api/bans', NAMED, ({ bans }) => bans.toReversed().map(item), tool);
 }
 
-function entry(ban, lift) {
+function item(ban) {
   const end = ban.until === null ? 'without an end' : until(ban.until);
-  const lifting = button('button small', 'Lift', (event) => lift(ban, event.currentTarget));
-  lifting.setAttribute('aria-label', `Lift the ban of ${ban.value}`);
-  return element(
-    'li',
-    {},
-    element(
-      'div',
-      {},
-      element('p', { className: 'agent' }, ban.value, element('span', { className: 'badge', textContent: ban.kind })),
-      element('p', { textContent: ban.reason }),
-      element('p', { className: 'hint', textContent: `${end} · by ${ban.by}, ${WHEN.format(ban.created_at * 1000)}` }),
-    ),
-    lifting,
-  );
+  const words = [
+    element('p', { className: 'agent' }, ban.value, element('span', { className: 'badge', textContent: ban.kind })),
+    element('p', { textContent: ban.reason }),
+    element('p', { className: 'hint', textContent: `${end} · by ${ban.by}, ${WHEN.format(ban.created_at * 1000)}` }),
+  ];
+  return { id: ban.id, value: ban.value, what: 'ban', words };
 }
 
 function askBan(done) {
