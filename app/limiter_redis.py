@@ -17,7 +17,7 @@ from app import request_id
 from app.limiter import LISTED, ROUNDING, Charge, Cooldown, Rate, Throttle
 from app.limiter_memory import MemoryLimiter
 from app.redis_link import RedisLink, Script
-from app.redis_pipe import RedisDown
+from app.redis_pipe import RedisDown, Word
 
 _log = logging.getLogger("portcullis.limiter")
 
@@ -188,7 +188,13 @@ class RedisLimiter:
 
     async def strike(self, user: str) -> float:
         """See `Limiter.strike`: throttles are counted in full, since a share of them would punish sooner."""
-        words = [user, *self._bounds, 1.0 / self._throttles.per_second, self._throttles.tolerance, self._first]
+        words: list[Word] = [
+            user,
+            *self._bounds,
+            1.0 / self._throttles.per_second,
+            self._throttles.tolerance,
+            self._first,
+        ]
         try:
             return float(await self._link.run(_STRIKE, self._cooling(user), words))
         except RedisDown:
@@ -226,7 +232,8 @@ class RedisLimiter:
                 await self._link.run(_CARRY, [self._key(*key) for key, _ in some], left)
             while cooling := await self._local.cooldowns():
                 for user, seconds in cooling:
-                    await self._link.run(_SERVE, self._cooling(user)[:2], [user, *self._bounds, seconds])
+                    rest: list[Word] = [user, *self._bounds, seconds]
+                    await self._link.run(_SERVE, self._cooling(user)[:2], rest)
                     await self._local.lift(user)
         except RedisDown:
             return
