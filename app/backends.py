@@ -124,6 +124,7 @@ class Backends:
         self.hub.expire(time.time(), self.settings.expiring_notice_seconds)
         self.metrics.outbox_bytes.set(self.hub.waiting())
         await self.presence.renew(self.hub.connections.keys())
+        self.drain.turn(away=await self.shared.nodes.drained())
 
     async def _tend(self, ticks: int) -> None:
         await self.store.ping()

@@ -1,4 +1,4 @@
-"""Going away in order: refuse, announce, close at an even pace, finish what was accepted."""
+"""Taking nobody in: refuse, announce, close at an even pace; and before the process ends, finish what was accepted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 
-from app import protocol
+from app import protocol, request_id
 from app.batch import Batch
 from app.connection import Connection
 from app.hub import Hub
@@ -27,17 +27,41 @@ _FLUSH = 2.0
 
 
 class Drain:
-    """Begun at most once in a process's life; from then on handshakes are refused and readiness is off."""
+    """While it is begun, handshakes are refused and readiness is off: for a while, or until the process ends."""
 
     def __init__(self, hub: Hub, batch: Batch, metrics: Metrics, seconds: float) -> None:
         self._hub = hub
         self._batch = batch
         self._metrics = metrics
         self._seconds = seconds
+        self._clearing: asyncio.Task[None] | None = None
+        self._ending = False
         self.begun = False
 
+    def turn(self, *, away: bool) -> None:
+        """Send everybody away, or take people in again: to be told every second what an administrator wants."""
+        if self._ending:
+            return
+        if self.begun and not away:
+            self._stop()
+            _log.info("drain_lifted")
+        elif away and (not self.begun or (self._hub.connections and self._clearing and self._clearing.done())):
+            self._clearing = asyncio.get_running_loop().create_task(self._clear(), context=request_id.apart())
+        self.begun = away
+
     async def run(self) -> None:
-        """Close every connection within `seconds`; at once when there are none."""
+        """The process ends: close every connection within `seconds`; at once when there are none."""
+        self._stop()
+        self._ending = True
+        await self._clear()
+        flushed = await self._batch.flush(_FLUSH)
+        _log.info("drain_ended", extra={"left": len(self._hub.connections), "flushed": flushed})
+
+    def _stop(self) -> None:
+        if self._clearing is not None:
+            self._clearing.cancel()
+
+    async def _clear(self) -> None:
         self.begun = True
         self._metrics.drains.inc()
         connections = list(self._hub.connections.values())
@@ -45,8 +69,6 @@ class Drain:
         for connection in connections:
             self._announce(connection)
         await self._close(connections)
-        flushed = await self._batch.flush(_FLUSH)
-        _log.info("drain_ended", extra={"left": len(self._hub.connections), "flushed": flushed})
 
     def _announce(self, connection: Connection) -> None:
         """The hint is spread so that not everybody knocks at the new process in the same second."""

@@ -23,6 +23,11 @@ class MemoryPresence:
         self._addresses: Counter[Address] = Counter()
         self._rooms: dict[RoomId, set[ConnectionId]] = {}
 
+    @property
+    def connections(self) -> int:
+        """How many hold a lease."""
+        return len(self._leases)
+
     async def fits(self, user: UserName, address: Address) -> Reason | None:
         """See `Presence.fits`."""
         if self._users[user] >= self._caps.per_user:

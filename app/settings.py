@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     """What all keys and channels begin with."""
     redis_timeout_seconds: float = Field(0.5, ge=0.05, le=10)
     """Longest wait for an answer of Redis; then it counts as gone."""
+    node: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,63}$")
+    """What this host is called where administrators see the hosts; default: its host name."""
     workers: int = Field(1, ge=1, le=64, validation_alias=AliasChoices("workers", "WORKERS"))
     """gunicorn workers."""
     bind: str = ""

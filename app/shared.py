@@ -14,6 +14,8 @@ from app.limiter import Limiter, Rate
 from app.limiter_memory import MemoryLimiter
 from app.limiter_redis import RedisLimiter
 from app.metrics import Metrics
+from app.nodes import Nodes, OneNode
+from app.nodes_redis import RedisNodes
 from app.presence import Caps, Presence
 from app.presence_memory import MemoryPresence
 from app.presence_redis import RedisPresence
@@ -24,7 +26,7 @@ from app.settings import Settings
 
 
 class Shared(Protocol):
-    """The three seams, and the connection behind them."""
+    """The four seams, and the connection behind them."""
 
     @property
     def limiter(self) -> Limiter:
@@ -33,6 +35,10 @@ class Shared(Protocol):
     @property
     def presence(self) -> Presence:
         """Who is connected."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """Which hosts there are."""
 
     @property
     def broker(self) -> Broker:
@@ -54,6 +60,7 @@ class Alone:
     def __init__(self, settings: Settings) -> None:
         self.limiter = MemoryLimiter(_throttles(settings), settings.cooldown_seconds, settings.cooldown_max_seconds)
         self.presence = MemoryPresence(_caps(settings))
+        self.nodes = OneNode(_node(settings), lambda: self.presence.connections)
         self.broker = MemoryBroker()
 
     async def open(self) -> None:
@@ -78,7 +85,7 @@ class Together:
             settings.redis_ca_file,
             settings.redis_timeout_seconds,
         )
-        prefix, node = settings.redis_prefix, socket.gethostname()
+        prefix, node = settings.redis_prefix, _node(settings)
         process = f"{node}-{os.getpid()}-{secrets.token_hex(4)}"
         self._metrics = metrics
         self._resync = resync
@@ -87,6 +94,7 @@ class Together:
         self.presence = RedisPresence(
             self._link, prefix, _caps(settings), node, process, settings.workers, counted=metrics.processes.set
         )
+        self.nodes = RedisNodes(self._link, prefix, node)
         self.limiter = RedisLimiter(
             self._link,
             prefix,
@@ -131,6 +139,10 @@ class Together:
 def share(settings: Settings, metrics: Metrics, resync: Resync) -> Shared:
     """By REDIS_URL. Opens nothing yet."""
     return Together(settings, metrics, resync) if settings.redis_url else Alone(settings)
+
+
+def _node(settings: Settings) -> str:
+    return settings.node or socket.gethostname()
 
 
 def _throttles(settings: Settings) -> Rate:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from app.handshake import SESSION_COOKIE
 from app.prometheus import Unwatched
-from app.routes import accounts, bans, cooldowns, ops, rooms, sessions, tokens
+from app.routes import accounts, bans, cooldowns, nodes, ops, rooms, sessions, tokens
 from app.routes.problem import Problem, Refused, problem, problem_of
 from app.store import StoreDown
 from app.verdict import Reason
@@ -29,7 +29,7 @@ WebSocket `/ws/chat`, see the AsyncAPI document. Every error is an `application/
 
 def install(app: FastAPI) -> None:
     """Add the routes and every error's answer to an application whose `state.backends` is set before it serves."""
-    for routes in (sessions, tokens, rooms, accounts, bans, cooldowns, ops):
+    for routes in (sessions, tokens, rooms, accounts, bans, cooldowns, nodes, ops):
         app.include_router(routes.router)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -34,6 +34,7 @@ CATALOGUE: Final[Mapping[str, Meaning]] = {
     "method_not_allowed": Meaning(HTTPStatus.METHOD_NOT_ALLOWED, "That method is not allowed here."),
     "name_taken": Meaning(HTTPStatus.CONFLICT, "An account of that name exists already."),
     "own_account": Meaning(HTTPStatus.CONFLICT, "That would lock yourself out. Have another administrator do it."),
+    "last_node": Meaning(HTTPStatus.CONFLICT, "No other node would take its people: it is the last one that is open."),
     "unwatched": Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "Prometheus does not answer, or none is configured."),
     "internal": Meaning(HTTPStatus.INTERNAL_SERVER_ERROR, "The server failed. The failure was logged."),
 }

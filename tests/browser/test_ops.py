@@ -266,6 +266,23 @@ def test_an_administrator_lets_off_who_cools_down(place: RunningStack, visit: Vi
         assert pool.submit(asyncio.run, _knock_as(place, "ops-mallory")).result() == 101
 
 
+def test_an_administrator_sees_the_nodes(visit: Visit, pictures: Path) -> None:
+    """With what is on them; draining asks first, and the only one is kept, with the reason."""
+    ada = visit("ops-ada", **DESKTOP)
+    ada.excused.append(re.compile("status of 409"))
+    ada.page.get_by_role("button", name="Nodes").click()
+    dialog = ada.page.get_by_role("dialog", name="Nodes")
+    expect(dialog.get_by_role("listitem")).to_contain_text(
+        re.compile(r"\d connections? · 1 process"), timeout=PATIENCE_MS
+    )
+    take(ada, pictures, "ops-nodes-desktop")
+    dialog.get_by_role("button", name="Drain").click()
+    asked = ada.page.get_by_role("dialog", name="Drain")
+    expect(asked).to_contain_text("go on at the other nodes")
+    asked.get_by_role("button", name="Drain", exact=True).click()
+    ada.told("No other node would take its people: it is the last one that is open.")
+
+
 async def _knock_as(place: RunningStack, name: str) -> int:
     return await knock(place, "127.0.0.1", await place.mint(name))
 

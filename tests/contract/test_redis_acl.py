@@ -13,6 +13,8 @@ from app.broker_redis import RedisBroker
 from app.limiter import Charge, Limit, Rate
 from app.limiter_redis import RedisLimiter
 from app.model import Address, ConnectionId, RoomId, UserName
+from app.nodes import LastNode
+from app.nodes_redis import RedisNodes
 from app.presence import Caps
 from app.presence_redis import RedisPresence
 from app.redis_link import COMMANDS, RedisLink, Script, acl
@@ -60,13 +62,19 @@ async def everything(link: RedisLink, where: Where) -> None:
     await limiter._carry([(("posts_per_user", "ann"), 1.0)])
     assert [user for user, _ in await limiter.cooldowns()] == ["ann"]
     assert await limiter.lift("ann")
-    presence = RedisPresence(link, PREFIX, Caps(9, 9, 9, 9), "node", "one", settling=0.0)
+    presence = RedisPresence(link, PREFIX, Caps(9, 9, 9, 9), "node", "node-1-a", settling=0.0)
     await presence.renew([])
+    nodes = RedisNodes(link, PREFIX, "node")
+    with pytest.raises(LastNode):
+        await nodes.drain("node")
+    assert not await nodes.resume("node")
+    assert not await nodes.drained()
+    assert [one.name for one in await nodes.nodes()] == ["node"]
     one = ConnectionId("1")
     assert await presence.acquire(one, ANN, HOME) is None
     assert await presence.enter(DEN, one)
     assert await presence.online(DEN) == {ANN}
-    await link.call("ZREM", f"{PREFIX}:processes", "one")
+    await link.call("ZREM", f"{PREFIX}:processes", "node-1-a")
     await presence.renew([one])
     await presence.leave(DEN, one)
     await presence.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 
@@ -127,6 +128,43 @@ async def test_who_floods_at_one_cools_down_at_both(pair: Two) -> None:
     token = await pair[0].token(name)
     for server in pair:
         assert (await server.refused(token, address=new_address())).reason == "user_cooldown"
+    admin = {"Origin": ORIGIN, **await pair[1].admin()}
+    path = f"/api/cooldowns/{name}"
+    assert pair[1].get(path, method="DELETE", headers=admin, address=new_address())[0] == 204
+    for server in pair:
+        await server.connect(token, address=new_address())
+
+
+async def test_a_drained_node_sends_its_people_to_the_other(pair: Two) -> None:
+    """Asked for at either; it takes nobody in until it is resumed, and the last one cannot be drained."""
+    here, there = pair
+    admin = {"Origin": ORIGIN, **await here.admin()}
+    ann, bob = await members(pair, new_name(), new_name())
+
+    def ask(method: str, node: str) -> int:
+        return here.get(f"/api/nodes/{node}/drain", method=method, headers=admin, address=new_address())[0]
+
+    assert ask("PUT", "other") == 204
+    hint = (await bob.until(type="going_away"))["retry_after"]
+    assert 0.2 <= hint <= 1.0
+    assert await bob.closed() == (1012, "restart")
+    token = await here.token(new_name())
+    assert (await there.refused(token, address=new_address())).reason == "draining"
+    assert there.get("/ready", private=True)[0] == 503
+    assert ask("PUT", "one") == 409
+    assert (await ann.post("still here"))["type"] == "ack"
+    await here.connect(token, address=new_address())
+    listed = json.loads(here.get("/api/nodes", headers=admin, address=new_address())[2])["nodes"]
+    assert [(one["name"], one["drained"]) for one in listed] == [("one", False), ("other", True)]
+    assert ask("DELETE", "other") == 204
+
+    async def back() -> bool:
+        return isinstance(await there.open(token, address=new_address()), Client)
+
+    ends = time.monotonic() + PATIENCE
+    while not await back():
+        assert time.monotonic() < ends
+    assert there.get("/ready", private=True)[0] == 200
 
 
 async def test_a_session_that_ends_at_one_closes_its_socket_at_the_other(pair: Two) -> None:

@@ -27,8 +27,8 @@ def two(folder: Path, database: str, redis: Redis, **settings: str) -> Iterator[
         chosen = shared(database, redis, signing_keys=str(folder / "keys"), **settings)
         (folder / "keys").mkdir(mode=0o700)
         yield (
-            stack.enter_context(running(folder / "one", **chosen)),
-            stack.enter_context(running(folder / "other", **chosen)),
+            stack.enter_context(running(folder / "one", **chosen, node="one")),
+            stack.enter_context(running(folder / "other", **chosen, node="other")),
         )
 
 

@@ -110,3 +110,39 @@ async def test_who_came_in_meanwhile_is_closed_too(hub: Hub, drain: Drain) -> No
     await running
     assert first.closed == late.closed == [(1012, "restart")]
     assert hub.connections == {}
+
+
+async def test_a_drain_for_a_while_can_be_lifted(hub: Hub, drain: Drain) -> None:
+    """Told again and again that it is wanted, it is one drain; who is still there when it is lifted stays."""
+    wires = [enter(hub) for _ in range(4)]
+    for _ in range(3):
+        drain.turn(away=True)
+        await asyncio.sleep(0.1)
+    assert drain.begun
+    assert 0 < len(hub.connections) < 4
+    drain.turn(away=False)
+    assert not drain.begun
+    left = len(hub.connections)
+    await asyncio.sleep(0.5)
+    assert len(hub.connections) == left
+    assert sum(bool(wire.closed) for wire in wires) == 4 - left
+
+
+async def test_who_slips_into_a_drained_node_is_sent_away_too(hub: Hub, drain: Drain) -> None:
+    """However long after the others it passed the gates."""
+    enter(hub)
+    drain.turn(away=True)
+    await asyncio.sleep(0.3)
+    assert not hub.connections
+    late = enter(hub)
+    drain.turn(away=True)
+    await asyncio.sleep(0.3)
+    assert late.closed == [(1012, "restart")]
+
+
+async def test_a_drained_process_that_ends_does_not_come_back(hub: Hub, drain: Drain) -> None:
+    """Whatever it is told while it goes."""
+    drain.turn(away=True)
+    await drain.run()
+    drain.turn(away=False)
+    assert drain.begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,6 +43,9 @@ ROUTES = [
     ("DELETE", "/api/bans/1", None),
     ("GET", "/api/cooldowns", None),
     ("DELETE", "/api/cooldowns/alice", None),
+    ("GET", "/api/nodes", None),
+    ("PUT", "/api/nodes/here/drain", None),
+    ("DELETE", "/api/nodes/here/drain", None),
     ("POST", "/api/revocations", {"jti": "x"}),
 ]
 
@@ -135,6 +139,17 @@ async def test_cooldowns_are_listed_and_lifted(server: Party, admin: httpx.Async
     assert (await admin.delete("/api/cooldowns/alice")).status_code == 204
     assert await server.backends.limiter.cooldown("alice") == 0.0
     assert problem(await admin.delete("/api/cooldowns/alice")) == (404, "not_found")
+
+
+async def test_the_only_node_is_not_drained(server: Party, admin: httpx.AsyncClient) -> None:
+    """Nobody would take its people; and what does not exist is not drained either."""
+    (node,) = (await admin.get("/api/nodes")).json()["nodes"]
+    assert node == {"name": socket.gethostname(), "processes": 1, "connections": 0, "drained": False}
+    path = f"/api/nodes/{node['name']}/drain"
+    assert problem(await admin.put(path)) == (409, "last_node")
+    assert problem(await admin.delete(path)) == (404, "not_found")
+    assert problem(await admin.put("/api/nodes/nowhere/drain")) == (404, "not_found")
+    assert not await server.backends.shared.nodes.drained()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import { request } from '../api.js';
 import { until } from '../countdown.js';
 import { ask } from '../dialog.js';
 import { button, element } from '../element.js';
-import { showLifts } from './lifts.js';
+import { showList } from './list.js';
 
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 const TIMES = [
@@ -18,7 +18,7 @@ const NAMED = { name: 'bans', title: 'Bans', none: 'Nobody is banned.' };
 /** Opens the list, the newest first. */
 export function showBans() {
   const tool = (load) => button('button small', 'Ban …', () => askBan(load));
-  return showLifts('/api/bans', NAMED, ({ bans }) => bans.toReversed().map(item), tool);
+  return showList('/api/bans', NAMED, ({ bans }) => bans.toReversed().map(item), tool);
 }
 
 function item(ban) {
@@ -28,7 +28,15 @@ function item(ban) {
     element('p', { textContent: ban.reason }),
     element('p', { className: 'hint', textContent: `${end} · by ${ban.by}, ${WHEN.format(ban.created_at * 1000)}` }),
   ];
-  return { id: ban.id, value: ban.value, what: 'ban', words };
+  const act = {
+    label: 'Lift',
+    title: `Lift the ban of ${ban.value}`,
+    method: 'DELETE',
+    path: `/api/bans/${ban.id}`,
+    done: `The ban of ${ban.value} is lifted.`,
+    gone: `The ban of ${ban.value} was over already.`,
+  };
+  return { words, act };
 }
 
 function askBan(done) {

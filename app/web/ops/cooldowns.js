@@ -2,7 +2,7 @@
 
 import { until } from '../countdown.js';
 import { element } from '../element.js';
-import { showLifts } from './lifts.js';
+import { showList } from './list.js';
 
 const NAMED = {
   name: 'cooldowns',
@@ -13,7 +13,7 @@ const NAMED = {
 
 /** Opens the list. */
 export function showCooldowns() {
-  return showLifts('/api/cooldowns', NAMED, ({ cooldowns }) => cooldowns.map(item));
+  return showList('/api/cooldowns', NAMED, ({ cooldowns }) => cooldowns.map(item));
 }
 
 function item({ user, until: end }) {
@@ -21,5 +21,13 @@ function item({ user, until: end }) {
     element('p', { className: 'agent', textContent: user }),
     element('p', { className: 'hint', textContent: until(end) }),
   ];
-  return { id: user, value: user, what: 'cool-down', words };
+  const act = {
+    label: 'Lift',
+    title: `Lift the cool-down of ${user}`,
+    method: 'DELETE',
+    path: `/api/cooldowns/${encodeURIComponent(user)}`,
+    done: `The cool-down of ${user} is lifted.`,
+    gone: `The cool-down of ${user} was over already.`,
+  };
+  return { words, act };
 }

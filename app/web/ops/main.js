@@ -7,6 +7,7 @@ import { askAccount } from './account.js';
 import { showBans } from './bans.js';
 import { Board } from './board.js';
 import { showCooldowns } from './cooldowns.js';
+import { showNodes } from './nodes.js';
 import { Now } from './now.js';
 import { Queue } from './pace.js';
 import { showRecords } from './records.js';
@@ -58,7 +59,7 @@ function unwatched(named) {
         ['There is one elsewhere? Name it in ', code('PORTCULLIS_PROMETHEUS_URL'), '.'],
       ];
   const how = element('ul', { className: 'how' }, ...items.map((words) => element('li', {}, ...words)));
-  const also = element('p', { className: 'hint', textContent: 'Bans, cool-downs, accounts and room records work without it.' });
+  const also = element('p', { className: 'hint', textContent: 'Bans, cool-downs, nodes, accounts and room records work without it.' });
   const title = named ? 'Prometheus does not answer' : 'This server has no Prometheus';
   close(title, 'The figures and charts come from Prometheus, so there is nothing to show.', how, also, again());
   retry = setTimeout(begin, RETRY_SECONDS * 1000);
@@ -120,6 +121,7 @@ async function begin() {
 
 byId('show-bans').addEventListener('click', showBans);
 byId('show-cooldowns').addEventListener('click', showCooldowns);
+byId('show-nodes').addEventListener('click', showNodes);
 byId('show-account').addEventListener('click', askAccount);
 byId('show-records').addEventListener('click', showRecords);
 begin();
