@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Playwright, Response, expect
+from playwright.sync_api import Browser, Locator, Playwright, Response, Route, expect
 
 from tests.browser.chromium import chromium, trust
 from tests.browser.conftest import Enter
@@ -341,6 +341,28 @@ def test_one_panel_that_fails_does_not_trouble_the_others(visit: Visit) -> None:
     expect(ada.page.locator("#pulse")).to_contain_text("Live")
     ada.page.unroute("**/panels/memory?*")
     expect(card(ada, "memory").locator("canvas")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_what_is_not_known_is_not_called_well(visit: Visit) -> None:
+    """Where the alerts cannot be had, the page says so; where it was only too hasty, it asks once more by itself."""
+    ada = visit("ops-ada", **DESKTOP)
+    expect(ada.page.locator("#summary")).to_have_text(re.compile("firing|All is well"), timeout=PATIENCE_MS)
+    ada.page.route("**/api/ops/alerts", lambda route: route.fulfill(status=503, json={"reason": "unwatched"}))
+    expect(ada.page.locator("#summary")).to_contain_text("Which alerts fire is not known", timeout=2 * PATIENCE_MS)
+    expect(ada.page.locator("#summary")).to_have_attribute("data-state", "warn")
+    hasty: list[int] = []
+
+    def once(route: Route) -> None:
+        hasty.append(1)
+        if len(hasty) == 1:
+            route.fulfill(status=429, json={"reason": "edge_rate"}, headers={"Retry-After": "1"})
+        else:
+            route.continue_()
+
+    ada.page.unroute("**/api/ops/alerts")
+    ada.page.route("**/api/ops/alerts", once)
+    expect(ada.page.locator("#summary")).to_have_text(re.compile("firing|All is well"), timeout=2 * PATIENCE_MS)
+    assert len(hasty) == 2
 
 
 def test_what_is_bad_is_said_in_words_and_colours(

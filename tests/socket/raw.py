@@ -30,6 +30,19 @@ class Answer:
         return str(json.loads(self.body)["reason"])
 
 
+def masked(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
+    """One frame of a client (RFC 6455 §5.2)."""
+    size = len(payload)
+    if size < 126:
+        length = bytes((0x80 | size,))
+    elif size < 65_536:
+        length = b"\xfe" + size.to_bytes(2, "big")
+    else:
+        length = b"\xff" + size.to_bytes(8, "big")
+    mask = os.urandom(4)
+    return bytes((fin << 7 | opcode,)) + length + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
 class Raw:
     """One connection to the server's public socket."""
 
@@ -67,17 +80,8 @@ class Raw:
         return Answer(int(head.split()[1]), headers, await self.reader.readexactly(size))
 
     def frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
-        """One masked frame (RFC 6455 §5.2)."""
-        size = len(payload)
-        if size < 126:
-            length = bytes((0x80 | size,))
-        elif size < 65_536:
-            length = b"\xfe" + size.to_bytes(2, "big")
-        else:
-            length = b"\xff" + size.to_bytes(8, "big")
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        self.writer.write(bytes((fin << 7 | opcode,)) + length + mask + masked)
+        """Send one frame."""
+        self.writer.write(masked(opcode, payload, fin=fin))
 
     def send(self, **fields: Any) -> None:
         self.frame(TEXT, json.dumps(fields).encode())

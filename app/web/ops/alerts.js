@@ -13,6 +13,8 @@ export class Alerts {
   #place;
   count = 0;
   state = FINE;
+  /** Whether what is shown is how it is. */
+  known = false;
 
   constructor(place) {
     this.#place = place;
@@ -20,6 +22,7 @@ export class Alerts {
 
   /** Shows them, what cannot wait first, then what began last. */
   show(alerts) {
+    this.known = true;
     this.count = alerts.length;
     this.state = highest(alerts.map(({ severity }) => (severity === 'page' ? 'bad' : 'warn')));
     const order = [...alerts].sort((one, other) => rank(one) - rank(other) || seconds(other.since) - seconds(one.since));
@@ -28,6 +31,7 @@ export class Alerts {
   }
 
   fail(sentence) {
+    this.known = false;
     this.count = 0;
     this.state = FINE;
     this.#place.replaceChildren(element('p', { className: 'nothing', textContent: sentence }));

@@ -5,6 +5,7 @@ import { ask, frame } from '../dialog.js';
 import { button, element } from '../element.js';
 import { Notice } from '../notice.js';
 import { answer } from '../words.js';
+import { patiently } from './pace.js';
 
 /**
  * Opens the list at `path`. `named`: name, title, none (what an empty list says), hint if any; `items(body)`: an array of
@@ -25,7 +26,7 @@ export async function showList(path, named, items, tool = null) {
 
   async function load(text = '') {
     try {
-      const found = items(await request('GET', path));
+      const found = items(await patiently(() => request('GET', path)));
       const none = element('li', { className: 'hint', textContent: named.none });
       list.replaceChildren(...(found.length ? found.map((one) => entry(one, press)) : [none]));
       if (text) notice.show({ text });

@@ -9,7 +9,7 @@ import { Board } from './board.js';
 import { showCooldowns } from './cooldowns.js';
 import { showNodes } from './nodes.js';
 import { Now } from './now.js';
-import { Queue } from './pace.js';
+import { patiently, Queue } from './pace.js';
 import { showRecords } from './records.js';
 import { Windows } from './windows.js';
 
@@ -25,7 +25,7 @@ let parts = null;
 let retry = 0;
 
 function ask(path, wanted) {
-  return queue.add(() => request('GET', path), wanted);
+  return queue.add(() => patiently(() => request('GET', path)), wanted);
 }
 
 /** Whether a refusal is about everything: then the page says so once, and asks for nothing more. */

@@ -74,10 +74,11 @@ export class Now {
     const titles = [...new Set(passed.map(([title]) => title))];
     const count = this.#alerts.count;
     const words = [
+      this.#alerts.known ? '' : 'which alerts fire is not known',
       count ? `${count} ${count === 1 ? 'alert' : 'alerts'} firing` : '',
       titles.length ? `look at ${people(titles)}` : '',
     ].filter(Boolean);
-    const level = highest([...passed.map(([, state]) => state), this.#alerts.state]);
+    const level = highest([...passed.map(([, state]) => state), this.#alerts.known ? this.#alerts.state : 'warn']);
     return this.#tell(capital(words.join('; ')) || 'All is well', level, count + titles.length);
   }
 

@@ -3,6 +3,19 @@
 const AT_ONCE = 4; // of the page's questions; the edge and Prometheus have others to answer
 const PER_SECOND = 6; // below the edge's ten, so that two pages at one address still pass
 const BURST = 40;
+const LONGEST = 5; // seconds that somebody who waits for an answer does not mind
+
+/** What `ask()` gives; where the edge has had too much from this address, once more after the wait that it names. */
+export async function patiently(ask) {
+  try {
+    return await ask();
+  } catch (problem) {
+    const seconds = problem.retryAfter ?? 1;
+    if (problem.status !== 429 || seconds > LONGEST) throw problem;
+    await new Promise((done) => setTimeout(done, seconds * 1000));
+    return ask();
+  }
+}
 
 /** Answers questions in the order in which they came, some at a time and not too many a second. */
 export class Queue {
