@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from docs.generate import FOLDER, pages
@@ -17,3 +19,13 @@ def test_the_example_sets_nothing() -> None:
     """Whoever copies it unchanged has the defaults; a sentence that ran over its line would be a setting."""
     lines = (FOLDER.parent / ".env.example").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+def test_every_release_has_its_commit() -> None:
+    """What the changelog calls released can be had, and brought up to date from."""
+    root = FOLDER.parent
+    told = re.findall(r"^## (\d\S*)$", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    listed = re.findall(
+        r"^\| (\S+) \| \S+ \| [0-9a-f]{40} \|", (root / "docs" / "releases.md").read_text(), re.MULTILINE
+    )
+    assert told == listed[::-1] != []
