@@ -1,9 +1,11 @@
-"""`python -m certs --folder STATE/tls --host NAME [--host NAME …] [--owner USER]`
+"""`python -m certs --folder STATE/tls --host NAME [--host NAME …] [--owner USER] [--given PEM --given-key KEY]`
 
 Run by the runtime environment (it needs `cryptography`). Makes ca.pem, ca.key, server.pem and
 server.key in the folder, keeps what is valid, renews what ends within 30 days or does not fit the
 hosts, and prints one line for each of the two certificates with what it did. Exit code 0, or 78
 with one sentence. `--owner` (when root runs it) owns server.key, which nginx reads unprivileged.
+With `--given` and `--given-key` the certificate in those files becomes server.pem, once it was
+found to be in order; the authority is left as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import sys
 from pathlib import Path
 
 from certs.authority import CertificateError, ensure
+from certs.given import take
 
 EX_CONFIG = 78
 
@@ -23,9 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where the four files are kept")
     parser.add_argument("--host", action="append", required=True, help="a name or address (repeat it)")
     parser.add_argument("--owner", help="the user that reads server.key (only when root runs this)")
+    parser.add_argument("--given", type=Path, help="a certificate from elsewhere, the chain after it")
+    parser.add_argument("--given-key", type=Path, help="its key")
     options = parser.parse_args(arguments)
+    hosts = tuple(options.host)
     try:
-        said = ensure(options.folder, tuple(options.host), owner=options.owner)
+        if options.given and options.given_key:
+            said = take(options.folder, options.given, options.given_key, hosts, owner=options.owner)
+        elif options.given or options.given_key:
+            raise CertificateError("A given certificate needs its key, and the key its certificate.")
+        else:
+            said = ensure(options.folder, hosts, owner=options.owner)
     except CertificateError as error:
         sys.stderr.write(f"{error}\n")
         return EX_CONFIG

@@ -26,6 +26,9 @@ _BACKDATED = datetime.timedelta(minutes=5)
 """A client's clock may be a little behind."""
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
+GIVEN = "given"
+"""The file beside a certificate from elsewhere that says by which of its names to call it."""
+
 Key = ec.EllipticCurvePrivateKey
 
 
@@ -48,7 +51,8 @@ def ensure(
         folder.mkdir(parents=True, exist_ok=True)
         authority, ca_said = _authority(folder, names, now)
         server_said = _server(folder, names, authority, now)
-        _hand_over(folder, owner)
+        (folder / GIVEN).unlink(missing_ok=True)
+        hand_over(folder, owner)
     except (OSError, LookupError) as error:
         raise CertificateError(f"The certificates in {folder} cannot be written: {error}.") from error
     return [ca_said, server_said]
@@ -71,11 +75,11 @@ def _authority(
 ) -> tuple[tuple[x509.Certificate, Key], str]:
     kept, why = _read(folder, "ca", lambda certificate: _authority_fault(certificate, names, now))
     if kept:
-        return kept, f"Kept the local authority (valid until {_day(kept[0])})."
+        return kept, f"Kept the local authority (valid until {day(kept[0])})."
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign_authority(key, names, now)
     _save(folder, "ca", certificate, key)
-    return (certificate, key), f"Made a local authority, valid until {_day(certificate)}: {why}."
+    return (certificate, key), f"Made a local authority, valid until {day(certificate)}: {why}."
 
 
 def _server(
@@ -86,11 +90,11 @@ def _server(
 ) -> str:
     kept, why = _read(folder, "server", lambda certificate: _server_fault(certificate, names, authority[0], now))
     if kept:
-        return f"Kept the server certificate (valid until {_day(kept[0])})."
+        return f"Kept the server certificate (valid until {day(kept[0])})."
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _sign_server(key, names, authority, now)
     _save(folder, "server", certificate, key)
-    return f"Made a server certificate, valid until {_day(certificate)}: {why}."
+    return f"Made a server certificate, valid until {day(certificate)}: {why}."
 
 
 def _read(
@@ -142,7 +146,8 @@ def _out_of_time(certificate: x509.Certificate, now: datetime.datetime) -> str:
     return "the old one ended within 30 days" if soon else ""
 
 
-def _day(certificate: x509.Certificate) -> str:
+def day(certificate: x509.Certificate) -> str:
+    """The last day of its life."""
     return certificate.not_valid_after_utc.date().isoformat()
 
 
@@ -227,11 +232,12 @@ def _save(folder: Path, name: str, certificate: x509.Certificate, key: Key) -> N
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _replace(folder / f"{name}.key", secret, 0o600)
-    _replace(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    replace(folder / f"{name}.key", secret, 0o600)
+    replace(folder / f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
-def _replace(path: Path, content: bytes, mode: int) -> None:
+def replace(path: Path, content: bytes, mode: int) -> None:
+    """Put the file there as a whole, with its mode from its first moment on."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     # Made with its mode, never readable by others in between; the mode set again whatever the umask.
@@ -243,9 +249,10 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     part.replace(path)
 
 
-def _hand_over(folder: Path, owner: str | None) -> None:
+def hand_over(folder: Path, owner: str | None) -> None:
     """Tighten the keys' modes even where they were kept, and give nginx its own."""
     for name in ("ca.key", "server.key"):
-        (folder / name).chmod(0o600)
+        if (folder / name).exists():
+            (folder / name).chmod(0o600)
     if owner is not None and os.geteuid() == 0:
         shutil.chown(folder / "server.key", owner)

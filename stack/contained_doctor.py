@@ -50,7 +50,8 @@ def _certificate(place: Place) -> Finding:
     if certificate.lasts(pem, round(RENEWED)):
         return ("ok", "certificate", f"valid until {certificate.expiry(pem)}")
     wrong = "wrong" if not certificate.lasts(pem, 0) else "warn"
-    return (wrong, "certificate", f"valid until {certificate.expiry(pem)}: make rollout")
+    renew = "renew it, then make up" if certificate.is_given(place) else "make up"
+    return (wrong, "certificate", f"valid until {certificate.expiry(pem)}: {renew}")
 
 
 def _backup(place: Place) -> Finding:

@@ -25,7 +25,6 @@ from stack import (
     processes,
     record,
     rollout,
-    settings_file,
     shape,
 )
 from stack.place import Place
@@ -103,13 +102,18 @@ class ContainedStart:
     def certify(self) -> list[str]:
         """The local CA and the server's certificate, made by the app's image as the person who asked."""
         self.place.tls.mkdir(mode=0o755, exist_ok=True)
-        hosts = [word for host in settings_file.hosts(self.settings) for word in ("--host", host.strip("[]"))]
         me = f"--user={os.geteuid()}:{os.getegid()}"
-        words = ["run", "--rm", "--network=none", *BARE, me, "--volume", f"{self.place.tls}:/tls", self.images["app"]]
-        done = engine.attempt(*words, "python", "-m", "certs", "--folder", "/tls", *hosts)
+        words = ["run", "--rm", "--network=none", *BARE, me, "--volume", f"{self.place.tls}:/tls"]
+        files: list[str] = []
+        # At the same paths inside: what is said about them has to mean something outside.
+        for word, path in zip(("--given", "--given-key"), certificate.given(self.settings) or (), strict=False):
+            words += ["--volume", f"{path}:{path}:ro"]
+            files += [word, str(path)]
+        command = ["python", "-m", "certs", "--folder", "/tls", *certificate.words(self.settings), *files]
+        done = engine.attempt(*words, self.images["app"], *command)
         if done.returncode:
             raise Problem(done.stderr.strip())
-        return [line.rstrip(".") for line in done.stdout.splitlines() if not line.startswith("Kept")]
+        return certificate.said(done.stdout)
 
     def write(self, name: str, values: Mapping[str, str]) -> None:
         """One file of settings, replaced as a whole."""
@@ -232,9 +236,10 @@ class ContainedStart:
 
     def round_trip(self, token: str) -> str:
         """Why the round trip does not work; empty when it does."""
-        mount = f"{certificate.authority(self.place)}:/ca.pem:ro"
+        trust = certificate.trust(self.place)
+        mount = f"{trust.file}:/ca.pem:ro"
         words = ["run", "--rm", "--interactive", "--network=host", *BARE, "--volume", mount, self.images["app"]]
-        url = f"wss://localhost:{self.place.https_port}/ws/chat"
+        url = f"wss://{trust.name}:{self.place.https_port}/ws/chat"
         done = engine.attempt(*words, "python", "-m", "stack.probe", url, "/ca.pem", given=token)
         said = (done.stdout or done.stderr).strip().splitlines()
         return "" if done.returncode == 0 else (said[-1] if said else "no words")
@@ -262,15 +267,13 @@ class ContainedStart:
 
     def tell(self) -> None:
         """Where it is, how to trust it and what to try."""
-        ca = certificate.authority(self.place)
         if self.steps.changed:
             print(f"\nUp after {self.steps.seconds:.1f} s.")
         else:
             print(f"\nAlready up: nothing was changed ({self.steps.seconds:.1f} s).")
         print(
             f"  Open             {self.place.url}\n"
-            f"  Trust the CA     {ca}\n"
-            f"                   (browser: import it under Authorities; curl: --cacert {ca})\n"
+            f"{certificate.advice(self.place)}"
             "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down",
             *contained_grafana.told(self.settings),
             sep="\n  ",

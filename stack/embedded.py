@@ -102,7 +102,7 @@ class Embedded:
         print(f"  page         {self.place.url}")
         print(f"  socket       wss://localhost:{self.place.https_port}/ws/chat")
         print(f"  state        {self.place.state}")
-        print(f"  CA           {certificate.authority(self.place)}")
+        print(f"  CA           {certificate.trusted_by(self.place)}")
         print(f"  certificate  valid until {certificate.expiry(certificate.server(self.place))}")
         for line in self.cannot:
             print(f"  cannot       {line}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterable
@@ -46,26 +48,57 @@ def unready(place: Place) -> str | None:
     return None if status == http.HTTPStatus.OK else f"the app says it is not ready: {status} {body.strip()[:200]}"
 
 
+class _Edge(http.client.HTTPSConnection):
+    """Our own edge, here, whichever name its certificate is for."""
+
+    def __init__(self, trust: certificate.Trust, port: int) -> None:
+        super().__init__(trust.name, port, timeout=5)
+        self._trust = trust
+
+    def connect(self) -> None:
+        plain = socket.create_connection(("localhost", self.port), self.timeout)
+        self.sock = self._trust.context().wrap_socket(plain, server_hostname=self._trust.name)
+
+
 def unserved(place: Place) -> str | None:
     """Why the page cannot be had through the edge, its certificate verified; None when it can."""
     try:
-        trust = ssl.create_default_context(cafile=str(certificate.authority(place)))
-        connection = http.client.HTTPSConnection("localhost", place.https_port, timeout=5, context=trust)
-        try:
+        trust = certificate.trust(place)
+        with contextlib.closing(_Edge(trust, place.https_port)) as connection:
             connection.request("GET", "/")
             status = connection.getresponse().status
-        finally:
-            connection.close()
     except (OSError, http.client.HTTPException) as error:
         return f"{place.url} does not answer: {error}"
     return None if status == http.HTTPStatus.OK else f"{place.url} answers with status {status}"
 
 
+def shows_former(place: Place) -> bool:
+    """Whether the edge answers with another certificate than the one that is there for it by now."""
+    wanted = ssl.PEM_cert_to_DER_cert(_first(certificate.server(place).read_text()))
+    blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection(("localhost", place.https_port), timeout=5) as plain,
+            blind.wrap_socket(plain, server_hostname=certificate.trust(place).name) as stream,
+        ):
+            return stream.getpeercert(binary_form=True) != wanted
+    except OSError:
+        return False
+
+
+def _first(chain: str) -> str:
+    """The server's own certificate, without those that stand after it."""
+    end = "-----END CERTIFICATE-----"
+    return chain.partition(end)[0] + end
+
+
 def silent(place: Place, token: str) -> str | None:
     """Why a WSS round trip through the edge does not work; None when it does."""
-    url = f"wss://localhost:{place.https_port}/ws/chat"
+    trust = certificate.trust(place)
+    url = f"wss://{trust.name}:{place.https_port}/ws/chat"
     done = subprocess.run(
-        [place.python, "-I", place.code / "stack" / "probe.py", url, certificate.authority(place)],
+        [place.python, "-I", place.code / "stack" / "probe.py", url, trust.file],
         input=token,
         capture_output=True,
         text=True,

@@ -22,6 +22,12 @@ KNOBS = (
     Knob("PORTCULLIS_SHAPE", "", "embedded or containers; default: what the state folder holds, else what fits."),
     Knob("PORTCULLIS_HTTPS_PORT", "8443", "The edge's port; the edge is never root."),
     Knob("PORTCULLIS_HTTP_PORT", "8080", "Redirects to HTTPS."),
+    Knob(
+        "PORTCULLIS_CERTIFICATE",
+        "",
+        "A certificate for the hosts (PEM, its chain after it); default: one by the stack's own authority.",
+    ),
+    Knob("PORTCULLIS_CERTIFICATE_KEY", "", "Its private key, a file with mode 0600."),
     Knob("PORTCULLIS_OUTER_PROXIES", "", "Addresses or networks whose X-Forwarded-For the edge believes."),
     Knob(
         "PORTCULLIS_PROMETHEUS_PORT",

@@ -126,9 +126,15 @@ class Start:
     def make_certificates(self) -> None:
         """The local CA, the server's certificate and the edge's configuration."""
         with self.steps.step("make certificates") as notes:
-            notes.extend(certificate.make(self.place, settings_file.hosts(self.settings)))
+            notes.extend(certificate.make(self.place, self.settings))
         with self.steps.step("configure the edge"):
             self.cannot = edge_config.write(self.place, self.settings)
+        if health.shows_former(self.place):
+            with self.steps.step("show the new certificate") as notes:
+                notes.append("no socket was dropped")
+                supervision.reload(self.place, "edge")
+                if not processes.until(lambda: not health.shows_former(self.place), READY_SECONDS):
+                    raise Problem("The edge goes on with its former certificate; `make logs` says why.")
 
     def serve(self) -> None:
         """Keys, store, processes, and the proof that they work."""
@@ -262,7 +268,6 @@ class Start:
 
     def tell(self) -> None:
         """Where it is, how to trust it and what to try."""
-        ca = certificate.authority(self.place)
         ill = [f"{line}; `make logs` says more" for line in health.blind(supervision.states(self.place))]
         blind = "".join(
             f"  No charts        at {self.place.url}ops: {line}\n" for line in [self.unwatched, *ill] if line
@@ -273,8 +278,7 @@ class Start:
             print(f"\nUp after {self.steps.seconds:.1f} s.")
         print(
             f"  Open             {self.place.url}\n"
-            f"  Trust the CA     {ca}\n"
-            f"                   (browser: import it under Authorities; curl: --cacert {ca})\n"
+            f"{certificate.advice(self.place)}"
             f"{blind}"
             "  Try next         make user NAME=alice    make status    make -s metrics    make logs    make down"
         )

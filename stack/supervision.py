@@ -61,6 +61,13 @@ def start(place: Place, environ: Mapping[str, str]) -> None:
         raise Problem(f"The supervisor did not start: {(done.stderr or done.stdout).strip()}")
 
 
+def reload(place: Place, program: str) -> None:
+    """Have a program read its files anew (SIGHUP), if it runs."""
+    for one in states(place):
+        if one.name == program and one.pid:
+            os.kill(one.pid, signal.SIGHUP)
+
+
 def end(place: Place, grace_seconds: float) -> bool:
     """Ask the supervisor to stop its programs in order, and wait; False when none ran or it took too long."""
     found = [one for one in processes.ours(place) if one.program == "supervisor"]

@@ -54,7 +54,7 @@ def test_the_certificate_s_end_is_stated(tmp_path: Path) -> None:
     """It is what openssl says about the certificate that was made."""
     place = Place(CLONE, tmp_path)
     place.venv.symlink_to(sys.prefix)
-    certificate.make(place, ["localhost"])
+    certificate.make(place, {})
     words = ["openssl", "x509", "-in", str(certificate.server(place)), "-noout", "-enddate", "-dateopt", "iso_8601"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     date = ["date", "--utc", "--date", said.strip().removeprefix("notAfter="), "+%s"]
