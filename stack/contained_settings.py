@@ -40,6 +40,7 @@ def for_compose(where: Place, settings: Mapping[str, str], images: Mapping[str, 
         "PORTCULLIS_OPEN_FILES": _files(settings),
         "PORTCULLIS_ONE_CPU": "1",
         "PORTCULLIS_FACTS": str(facts.folder(where)),
+        "PORTCULLIS_ACME": str(where.acme),
         "PORTCULLIS_ALERTMANAGER_MADE_FROM": contained_watch.state(where),
         "WORKERS": _workers(settings),
     }

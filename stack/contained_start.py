@@ -87,6 +87,7 @@ class ContainedStart:
 
     def prepare(self) -> None:
         """Certificates, passwords and the files of settings."""
+        self.place.acme.mkdir(mode=0o755, parents=True, exist_ok=True)
         with self.steps.step("make certificates") as notes:
             notes.extend(self.certify())
             certificate.state_expiry(self.place)

@@ -23,6 +23,8 @@ PACKAGES = {
     "redis-server": "redis-server",
     "mmdebstrap": "mmdebstrap",
     "age": "age",
+    "certbot": "certbot",
+    "pebble": "pebble",
     "prometheus": "promtool",
     "prometheus-alertmanager": "amtool",
     "prometheus-node-exporter": "prometheus-node-exporter",
@@ -30,7 +32,8 @@ PACKAGES = {
     "prometheus-redis-exporter": "prometheus-redis-exporter",
 }
 """Command by package: the browser, the tool that makes it trust the CA, addresses on lo, Redis, Valkey's extractor,
-what encrypts backups, and what watches: each rule's series are asked of the exporter itself.
+what encrypts backups, an ACME client and a server to test with, and what watches: each rule's series are asked of the
+exporter itself.
 """
 FONTS = Path("/usr/share/fonts")
 """Without any font the browser's pictures show boxes."""

@@ -25,6 +25,7 @@ def make(place: Place) -> None:
         (place.state, me, 0o755),
         (place.supervision, me, 0o700),
         (place.tls, me, 0o755),
+        (place.acme, me, 0o755),
         (place.program_logs, me, 0o700),
         (place.logs, edge, 0o750),
         (place.edge, edge, 0o750),

@@ -63,6 +63,11 @@ class Place:
         return self.state / "tls"
 
     @property
+    def acme(self) -> Path:
+        """Where an ACME client puts what the edge answers at `/.well-known/acme-challenge/`, below folders so named."""
+        return self.state / "acme"
+
+    @property
     def logs(self) -> Path:
         """All logs: the edge's own, and links to what the supervisor writes."""
         return self.state / "logs"
