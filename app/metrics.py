@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -13,6 +14,10 @@ _LONG = (1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Unsettled(Exception):  # noqa: N818 - it is over in a moment
+    """Just now another worker makes one of the files that are read. Ask again."""
 
 
 class Metrics:
@@ -66,9 +71,12 @@ class Metrics:
         self.drains = counter("drains_total", "Drains begun.")
 
     def exposition(self) -> bytes:
-        """The text format, version 0.0.4: of all workers."""
+        """The text format, version 0.0.4: of all workers. Raises Unsettled."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        try:
+            return generate_latest(everybody)
+        except struct.error:  # a file without its first bytes
+            raise Unsettled from None

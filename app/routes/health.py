@@ -6,10 +6,14 @@ import asyncio
 from typing import Any, Final
 
 from app.backends import Backends
+from app.metrics import Unsettled
 from app.store import StoreDown
 
 _PATIENCE: Final = 2.0
 """Seconds for the store, however long others may wait for it: who asks wants an answer, and soon."""
+_ATTEMPTS: Final = 20
+_AGAIN: Final = 0.01
+"""Seconds until another worker, which has just started, has made its file."""
 _TEXT = b"text/plain; charset=utf-8"
 _EXPOSITION = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,7 +29,7 @@ async def serve(backends: Backends, scope: Any, send: Any) -> None:
 async def _answer(backends: Backends, path: str) -> tuple[int, bytes, bytes]:
     match path:
         case "/metrics":
-            return 200, _EXPOSITION, backends.metrics.exposition()
+            return 200, _EXPOSITION, await _exposition(backends)
         case "/live":
             return 200, _TEXT, b"live\n"
         case "/ready":
@@ -33,6 +37,15 @@ async def _answer(backends: Backends, path: str) -> tuple[int, bytes, bytes]:
             return (200, _TEXT, b"ready\n") if problem is None else (503, _TEXT, f"{problem}\n".encode())
         case _:
             return 404, _TEXT, b"not found\n"
+
+
+async def _exposition(backends: Backends) -> bytes:
+    for _ in range(_ATTEMPTS):
+        try:
+            return backends.metrics.exposition()
+        except Unsettled:
+            await asyncio.sleep(_AGAIN)
+    return backends.metrics.exposition()
 
 
 async def _unready(backends: Backends) -> str | None:
