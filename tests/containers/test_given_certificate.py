@@ -38,5 +38,5 @@ def test_acme_challenges_are_answered(contained: ContainedStack) -> None:
     folder.mkdir(parents=True)
     (folder / "a-token").write_text("its answer")
     url = f"http://localhost:{contained.http_port}/{CHALLENGE}/a-token"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=10) as answer:
         assert answer.read() == b"its answer"
