@@ -49,7 +49,9 @@ def chosen(words: argparse.Namespace) -> list[Scenario]:
     found: list[Scenario] = []
     for name in words.names:
         if name in SUITES:
-            found += [one for one in ALL if one.usual and (one.short or name == "prove")]
+            suite = [one for one in ALL if one.usual and (one.short or name == "prove")]
+            # A host elsewhere cannot be restarted from here.
+            found += [one for one in suite if not (one.restart and words.host)]
         elif name in BY_NAME:
             found.append(BY_NAME[name])
         else:

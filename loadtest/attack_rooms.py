@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Final
 
 import gevent
+from locust.exception import StopUser
 
-from loadtest.line import PATIENCE
-from loadtest.people import ChatUser
+from loadtest.line import PATIENCE, Line
+from loadtest.people import TALK_EVERY, ChatUser
 
 WIDE: Final = "|" + "\N{CROCODILE}" * 460
 """Four bytes a character: as much as one message can carry."""
+AWAY: Final = 40.0
+"""Seconds after which nobody tries any longer to come back."""
 READERS: Final = 4
 """Every so many-th is a reader that stalls; the others keep the room busy."""
 
@@ -67,6 +71,41 @@ class Herd(ChatUser):
                 self.counting.fact("connections resumed")
                 self.counting.took("comeback", time.monotonic() - lost)
             self.party.ended.wait(self.every - (time.monotonic() - lost))
+
+
+class Returner(ChatUser):
+    """Talks, and when the server ends the connection comes back as every client should: paused, and to resume."""
+
+    def arrive(self) -> None:
+        self.line = self.enter()
+        self.place = self.room(self.line)
+        joined = self.line.ask("join", room=self.place)
+        self.after, self.epoch = joined.get("offset", 0), joined.get("epoch", "")
+
+    def act(self) -> None:
+        while not self.party.ended.is_set():
+            if self.line.over.wait(random.uniform(0.5, 1.5) * TALK_EVERY):  # noqa: S311
+                self.come_back()
+            else:
+                self.line.post(self.place)
+
+    def come_back(self) -> None:
+        """Whatever refuses meanwhile: the server that goes, or the edge that has nobody to ask."""
+        self.counting.fact("connections lost")
+        lost = time.monotonic()
+        while time.monotonic() - lost < AWAY:
+            gevent.sleep(random.uniform(0.2, 1.0))  # noqa: S311
+            line = self.knock()
+            if not isinstance(line, Line):
+                continue
+            self.line = line
+            joined = line.ask("join", room=self.place, after=self.after, epoch=self.epoch)
+            if joined.get("recovered"):
+                self.counting.fact("connections resumed")
+                self.counting.took("comeback", time.monotonic() - lost)
+            return
+        self.counting.trouble(f"not back within {AWAY:g} s")
+        raise StopUser
 
 
 class RoomFiller(ChatUser):

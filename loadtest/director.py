@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ LEAVING_SECONDS = 45.0
 SETTLING_SECONDS = 8.0
 """For the last close, the outboxes' sample, and mtail, which follows the edge's log."""
 EVERY = 1.0
+CALM_BEFORE = 3.0
+"""Seconds of an attack before the app is replaced."""
 CLONE = Path(__file__).resolve().parents[1]
 
 
@@ -94,12 +98,19 @@ class Watch:
     """What is seen of the server while the run goes on."""
 
     server: Server
+    gaps: bool = False
+    """Whether there may be nobody to ask for a while."""
     scrapes: list[Scrape] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)
 
     def look(self) -> None:
-        """One look."""
-        self.scrapes.append(self.server.scrape())
+        """One look. Raises Problem and OSError where nobody answers who should."""
+        try:
+            self.scrapes.append(self.server.scrape())
+        except (Problem, OSError, HTTPException):
+            if not self.gaps:
+                raise
+            return
         size = self.server.memory()
         if size is not None:
             self.memory.append((time.monotonic(), size))
@@ -118,6 +129,8 @@ Say = Callable[[str], None]
 
 def run(scenario: Scenario, target: Target, server: Server, purse: Purse, say: Say) -> Observation:
     """One run of a scenario. Raises Problem when it cannot be carried out at all."""
+    if scenario.restart and server.restart is None:
+        raise Problem("A host elsewhere cannot be restarted from here.")
     watch = Watch(server)
     watch.look()
     crews: list[Process] = []
@@ -165,12 +178,25 @@ def _attack(scenario: Scenario, watch: Watch, attackers: Iterable[Process], say:
     say("attack")
     for crew in attackers:
         crew.tell("begin")
-    span = watch.through(scenario.seconds)
+    span = _restarted(scenario, watch) if scenario.restart else watch.through(scenario.seconds)
     for crew in attackers:
         crew.tell("end")
     for crew in attackers:
         crew.hear("done", LEAVING_SECONDS)
     return span
+
+
+def _restarted(scenario: Scenario, watch: Watch) -> tuple[float, float]:
+    """The attack, with the app replaced after its first seconds."""
+    assert watch.server.restart is not None  # noqa: S101 - seen to above
+    began, _ = watch.through(CALM_BEFORE)
+    watch.gaps = True
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(watch.server.restart)
+        _, ended = watch.through(scenario.seconds - CALM_BEFORE)
+        done.result()
+    watch.gaps = False
+    return began, ended
 
 
 def _settle(scenario: Scenario, tallies: list[Tally], watch: Watch) -> None:
@@ -180,8 +206,8 @@ def _settle(scenario: Scenario, tallies: list[Tally], watch: Watch) -> None:
         watch.look()
         clients = together(tallies)
         open_points = [
-            *verdict.reconciled(clients, watch.scrapes, scenario.one_number),
-            *verdict.afterwards(watch.scrapes),
+            *(() if scenario.restart else verdict.reconciled(clients, watch.scrapes, scenario.one_number)),
+            *verdict.level(watch.scrapes),
         ]
         if all(one.holds for one in open_points) or time.monotonic() > deadline:
             return
@@ -193,7 +219,7 @@ def _spec(scenario: Scenario, target: Target, watch: Watch, purse: Purse, *, hon
     cores = sorted(os.sched_getaffinity(0))
     return {
         "scenario": scenario.name,
-        "users": "HonestUser" if honest else scenario.attack,
+        "users": "HonestUser" if honest and not scenario.restart else scenario.attack,
         "count": scenario.honest if honest else scenario.attackers,
         "shares": 0 if honest else scenario.addresses,
         "accounts": [(one.name, one.token) for one in accounts],

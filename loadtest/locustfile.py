@@ -25,7 +25,7 @@ from loadtest.attack_doors import (
     Stuffer,
     UserHoarder,
 )
-from loadtest.attack_rooms import Churner, Crowd, Herd, RoomFiller, RoomHoarder, SlowReader
+from loadtest.attack_rooms import Churner, Crowd, Herd, Returner, RoomFiller, RoomHoarder, SlowReader
 from loadtest.attack_talk import (
     BadFramer,
     ByteFlooder,
@@ -60,6 +60,7 @@ __all__ = [
     "NodeFiller",
     "PostFlooder",
     "ReadFlooder",
+    "Returner",
     "RoomFiller",
     "RoomFlooder",
     "RoomHoarder",

@@ -83,5 +83,7 @@ class Scenario:
     """How much more memory the app may take during the attack than before it."""
     short: bool = True
     """Whether the short suite runs it."""
+    restart: bool = False
+    """Whether the app is replaced during the attack, and everybody is like the attackers: no counter outlives that."""
     usual: bool = True
     """Whether it makes sense at the default limits; if not, neither suite runs it."""

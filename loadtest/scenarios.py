@@ -5,42 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from loadtest.attack_sizes import BIG
-from loadtest.limits import Limits, Rate
-from loadtest.scenario import CapOf, Equal, Happens, Never, RateOf, Scenario, Within
+from loadtest.promises import cap, closed, per_minute, per_second, refused, throttled
+from loadtest.scenario import Equal, Happens, Never, Scenario, Within
 from loadtest.tally import series
 
-
-def _per_second(name: str, cost: float = 1.0) -> RateOf:
-    def rate(limits: Limits) -> Rate:
-        return Rate(limits[f"{name}_per_second"], limits[f"{name}_burst"], cost)
-
-    return RateOf(name, rate)
-
-
-def _per_minute(name: str) -> RateOf:
-    def rate(limits: Limits) -> Rate:
-        return Rate(limits[f"{name}_per_minute"] / 60, limits.get(f"{name}_burst", limits[f"{name}_per_minute"]))
-
-    return RateOf(name, rate)
-
-
-def _cap(name: str, *, honest_too: bool = False) -> CapOf:
-    return CapOf(name, lambda limits: limits[name], honest_too)
-
-
-def _refused(reason: str) -> Happens:
-    return Happens(series("chat_handshakes_rejected_total", "reason", reason))
-
-
-def _throttled(limit: str) -> Happens:
-    return Happens(series("chat_messages_throttled_total", "limit", limit))
-
-
-def _closed(*codes: int) -> frozenset[str]:
-    return frozenset(series("chat_closes_total", "code", code) for code in codes)
-
-
-_HANDSHAKES = _per_minute("handshakes_per_address")
+_HANDSHAKES = per_minute("handshakes_per_address")
 _NO_THROTTLE = Never(series("chat_messages_throttled_total", "limit", "changes_per_user"))
 _NOBODY_IN = Never(series("chat_handshakes_total", "verdict", "accepted"))
 
@@ -59,7 +28,7 @@ ALL = (
         addresses=1,
         seconds=12.0,
         promise=_HANDSHAKES,
-        expectations=(_refused("ip_rate"), Happens(series("edge_rejected_total", "reason", "edge_rate")), _NOBODY_IN),
+        expectations=(refused("ip_rate"), Happens(series("edge_rejected_total", "reason", "edge_rate")), _NOBODY_IN),
     ),
     Scenario(
         "handshake-flood-many",
@@ -68,7 +37,7 @@ ALL = (
         attackers=20,
         seconds=12.0,
         promise=_HANDSHAKES,
-        expectations=(_refused("ip_rate"), _NOBODY_IN),
+        expectations=(refused("ip_rate"), _NOBODY_IN),
     ),
     Scenario(
         "handshake-flood-ipv6",
@@ -77,7 +46,7 @@ ALL = (
         attackers=6,
         seconds=12.0,
         promise=_HANDSHAKES,
-        expectations=(_refused("ip_rate"), _NOBODY_IN),
+        expectations=(refused("ip_rate"), _NOBODY_IN),
         short=False,
     ),
     Scenario(
@@ -87,8 +56,8 @@ ALL = (
         attackers=4,
         accounts=4,
         seconds=10.0,
-        promise=_cap("connections_per_user"),
-        expectations=(_refused("user_connections"),),
+        promise=cap("connections_per_user"),
+        expectations=(refused("user_connections"),),
     ),
     Scenario(
         "hoard-address",
@@ -98,8 +67,8 @@ ALL = (
         accounts=26,
         addresses=1,
         seconds=32.0,
-        promise=_cap("connections_per_address"),
-        expectations=(_refused("ip_connections"),),
+        promise=cap("connections_per_address"),
+        expectations=(refused("ip_connections"),),
         short=False,
     ),
     Scenario(
@@ -108,8 +77,8 @@ ALL = (
         attack="NodeFiller",
         attackers=30,
         accounts=30,
-        promise=_cap("connections_per_node", honest_too=True),
-        expectations=(_refused("node_full"),),
+        promise=cap("connections_per_node", honest_too=True),
+        expectations=(refused("node_full"),),
         usual=False,
     ),
     Scenario(
@@ -118,8 +87,8 @@ ALL = (
         attack="RoomFiller",
         attackers=30,
         accounts=30,
-        promise=_cap("connections_per_room"),
-        expectations=(_throttled("members_per_room"),),
+        promise=cap("connections_per_room"),
+        expectations=(throttled("members_per_room"),),
         usual=False,
     ),
     Scenario(
@@ -129,8 +98,8 @@ ALL = (
         attackers=2,
         accounts=2,
         seconds=32.0,
-        promise=_cap("rooms_per_user"),
-        expectations=(_throttled("rooms_per_user"),),
+        promise=cap("rooms_per_user"),
+        expectations=(throttled("rooms_per_user"),),
         short=False,
     ),
     Scenario(
@@ -150,8 +119,8 @@ ALL = (
         attackers=12,
         accounts=3,
         seconds=12.0,
-        promise=_per_second("posts_per_user"),
-        expectations=(_throttled("posts_per_user"),),
+        promise=per_second("posts_per_user"),
+        expectations=(throttled("posts_per_user"),),
     ),
     Scenario(
         "room-flood",
@@ -160,8 +129,8 @@ ALL = (
         attackers=90,
         accounts=90,
         seconds=12.0,
-        promise=_per_second("posts_per_room"),
-        expectations=(_throttled("posts_per_room"),),
+        promise=per_second("posts_per_room"),
+        expectations=(throttled("posts_per_room"),),
     ),
     Scenario(
         "byte-flood",
@@ -170,8 +139,8 @@ ALL = (
         attackers=4,
         accounts=4,
         seconds=12.0,
-        promise=_per_second("bytes_per_user", BIG),
-        expectations=(_throttled("bytes_per_user"),),
+        promise=per_second("bytes_per_user", BIG),
+        expectations=(throttled("bytes_per_user"),),
     ),
     Scenario(
         "frame-flood",
@@ -180,8 +149,8 @@ ALL = (
         attackers=4,
         accounts=4,
         seconds=12.0,
-        promise=_per_second("frames_per_connection"),
-        expectations=(_throttled("frames_per_connection"),),
+        promise=per_second("frames_per_connection"),
+        expectations=(throttled("frames_per_connection"),),
         short=False,
     ),
     Scenario(
@@ -191,8 +160,8 @@ ALL = (
         attackers=10,
         accounts=2,
         seconds=12.0,
-        promise=_per_second("reads_per_user"),
-        expectations=(_throttled("reads_per_user"),),
+        promise=per_second("reads_per_user"),
+        expectations=(throttled("reads_per_user"),),
         short=False,
     ),
     Scenario(
@@ -202,8 +171,8 @@ ALL = (
         attackers=4,
         accounts=4,
         seconds=14.0,
-        promise=_per_second("changes_per_user"),
-        expectations=(_throttled("changes_per_user"),),
+        promise=per_second("changes_per_user"),
+        expectations=(throttled("changes_per_user"),),
         short=False,
     ),
     Scenario(
@@ -215,8 +184,8 @@ ALL = (
         seconds=12.0,
         expectations=(
             Happens(series("chat_closes_total", "code", 4500)),
-            _refused("user_cooldown"),
-            _throttled("posts_per_user"),
+            refused("user_cooldown"),
+            throttled("posts_per_user"),
         ),
     ),
     Scenario(
@@ -226,7 +195,7 @@ ALL = (
         attackers=40,
         accounts=40,
         seconds=10.0,
-        expectations=(_refused("token_invalid"), _refused("credential_missing"), _refused("token_exposed"), _NOBODY_IN),
+        expectations=(refused("token_invalid"), refused("credential_missing"), refused("token_exposed"), _NOBODY_IN),
     ),
     Scenario(
         "stuffing",
@@ -235,7 +204,7 @@ ALL = (
         attackers=9,
         addresses=3,
         seconds=12.0,
-        promise=_per_minute("sign_ins_per_address"),
+        promise=per_minute("sign_ins_per_address"),
         expectations=(Happens(series("chat_sign_ins_total", "outcome", "sign_ins_per_address")),),
     ),
     Scenario(
@@ -246,7 +215,7 @@ ALL = (
         addresses=5,
         accounts=1,
         seconds=14.0,
-        promise=_per_minute("sign_ins_per_account_and_address"),
+        promise=per_minute("sign_ins_per_account_and_address"),
         expectations=(Happens(series("chat_sign_ins_total", "outcome", "sign_ins_per_account")),),
         short=False,
     ),
@@ -257,7 +226,7 @@ ALL = (
         attackers=8,
         accounts=8,
         seconds=10.0,
-        promise=_per_minute("malformed"),
+        promise=per_minute("malformed"),
         expectations=(Happens(series("chat_closes_total", "code", 4505)),),
     ),
     Scenario(
@@ -271,7 +240,7 @@ ALL = (
             Equal("stalled readers closed by the server", "stalled readers"),
             Happens("chat_slow_consumers_total"),
         ),
-        one_number=(_closed(1006, 1011, 4000),),
+        one_number=(closed(1006, 1011, 4000),),
         memory_mib=96.0,
     ),
     Scenario(
@@ -282,6 +251,17 @@ ALL = (
         accounts=60,
         seconds=10.0,
         expectations=(Equal("connections resumed", "connections lost"), Within("comeback", 5.0)),
+    ),
+    Scenario(
+        "restart",
+        "when the app is replaced, everybody is told, comes back by themselves, and resumes",
+        attack="Returner",
+        attackers=60,
+        accounts=60,
+        seconds=45.0,
+        expectations=(Equal("connections resumed", "connections lost"), Within("comeback", 30.0)),
+        short=False,
+        restart=True,
     ),
     Scenario(
         "churn",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import ssl
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -14,7 +17,7 @@ from loadtest import counters, limits
 from loadtest.counters import Scrape
 from loadtest.limits import Limits
 from loadtest.local import Local
-from stack import processes
+from stack import compose, engine, processes, supervision
 from stack.embedded import Embedded
 
 PAGE = 4096
@@ -29,6 +32,8 @@ class Server:
     memory: Callable[[], float | None]
     """Resident bytes of the app's processes; None where they cannot be seen."""
     promised: Limits
+    restart: Callable[[], object] | None = None
+    """Replaces the app, and returns when that is done; None where it cannot be asked for."""
 
     def scrape(self) -> Scrape:
         """All counters now, by this process's monotonic clock."""
@@ -37,14 +42,35 @@ class Server:
 
 def local(stack: Local, words: Iterable[str]) -> Server:
     """The stack of this clone, which promises what it was started with, unless words say otherwise."""
-    return Server(stack.metrics, partial(_memory, stack), limits.chosen(stack.settings, words))
+    if isinstance(stack, Embedded):
+        pids, restart = partial(_programs, stack), partial(_end, stack)
+    else:
+        pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_roll_out, stack)
+    return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), restart)
 
 
-def _memory(stack: Local) -> float | None:
-    """The supervisor's processes can be seen, those in containers cannot."""
-    if not isinstance(stack, Embedded):
-        return None
-    return resident([one.pid for one in processes.ours(stack.place) if one.program == "app"])
+def _programs(stack: Embedded) -> list[int]:
+    return [one.pid for one in processes.ours(stack.place) if one.program == "app"]
+
+
+def _contained(container: str) -> list[int]:
+    """As this machine numbers them; none where the engine runs elsewhere."""
+    done = engine.attempt("top", container, "-eo", "pid")
+    return [] if done.returncode else [int(line) for line in done.stdout.split()[1:]]
+
+
+def _end(stack: Embedded) -> None:
+    """The supervisor starts it again."""
+    for one in supervision.states(stack.place):
+        if one.name == "app":
+            os.kill(one.pid, signal.SIGTERM)
+
+
+def _roll_out(stack: Local) -> None:
+    """The new app is there before the old one goes."""
+    make = ["make", "--silent", f"--directory={stack.place.clone}", "rollout"]
+    environ = os.environ | {"PORTCULLIS_STATE": str(stack.place.state)}
+    subprocess.run(make, env=environ, stdout=subprocess.DEVNULL, check=True)
 
 
 def remote(url: str, ca: str, words: Iterable[str]) -> Server:

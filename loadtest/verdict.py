@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from loadtest import counters
@@ -78,12 +78,18 @@ def judge(scenario: Scenario, limits: Limits, runs: Sequence[Observation]) -> Ve
         found += [
             Assertion(prefix + one.name, one.holds, one.expected, one.found) for one in _single(scenario, limits, run)
         ]
-    if scenario.attack:
+    if scenario.attack and not scenario.restart:
         found.append(latency(runs))
     return Verdict(scenario.name, tuple(found))
 
 
 def _single(scenario: Scenario, limits: Limits, run: Observation) -> Iterator[Assertion]:
+    if scenario.restart:
+        everybody = together([run.honest, run.attack])
+        yield untroubled(everybody)
+        yield from (expected(one, replace(run, attack=everybody)) for one in scenario.expectations)
+        yield from level(run.scrapes)
+        return
     match scenario.promise:
         case RateOf():
             yield from rate_kept(scenario.promise.limit, scenario.promise.rate(limits), run.attack.windows)
@@ -96,7 +102,8 @@ def _single(scenario: Scenario, limits: Limits, run: Observation) -> Iterator[As
     yield untroubled(together([run.honest, run.attack]))
     yield honest_unharmed(run.honest)
     yield from (expected(one, run) for one in scenario.expectations)
-    yield from afterwards(run.scrapes)
+    yield from level(run.scrapes)
+    yield unbroken(run.scrapes)
     yield memory_bounded(run, scenario.memory_mib)
 
 
@@ -258,15 +265,19 @@ def expected(one: Expectation, run: Observation) -> Assertion:
             assert_never(one)
 
 
-def afterwards(scrapes: Sequence[Scrape]) -> Iterator[Assertion]:
-    """Connections and outboxes are where they were, and the counters are those of the same processes."""
+def level(scrapes: Sequence[Scrape]) -> Iterator[Assertion]:
+    """Connections and outboxes are where they were."""
     first, last = (scrapes[0], scrapes[-1]) if scrapes else (Scrape(0.0), Scrape(0.0))
     for gauge in ("chat_connections", "chat_outbox_bytes"):
         before, after = first.value(gauge), last.value(gauge)
         known = gauge in last.samples
         yield Assertion(f"{gauge} afterwards", known and after <= before, f"≤ {before:g} as before", f"{after:g}")
+
+
+def unbroken(scrapes: Sequence[Scrape]) -> Assertion:
+    """The counters are those of the same processes."""
     restarts = counters.resets(scrapes)
-    yield Assertion("no process began anew", restarts == 0, "0 counters fell", f"{restarts} times")
+    return Assertion("no process began anew", restarts == 0, "0 counters fell", f"{restarts} times")
 
 
 def memory_bounded(run: Observation, allowed_mib: float) -> Assertion:

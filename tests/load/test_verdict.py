@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -234,3 +235,21 @@ def test_what_the_scenario_demands(demand: Expectation, green: bool) -> None:
     enemies.delays["comeback"] = [(101.0, 0.5), (102.0, 1.5)]
     found = failed(observation(honest(), enemies), replace(POSTS, expectations=(demand,)))
     assert bool(found) is not green
+
+
+def test_a_restart_is_judged_by_what_clients_saw() -> None:
+    """Everybody back and resumed, honest users too: counters that fell are no matter, somebody who stayed away is."""
+    scenario = Scenario(
+        "made", "", attack="Returner", restart=True, expectations=(Equal("resumed", "lost"), Within("comeback", 5.0))
+    )
+
+    def back(resumed: int, seconds: float = 1.0) -> Tally:
+        return Tally(facts=Counter(lost=3, resumed=resumed), delays={"comeback": [(101.0, seconds)]})
+
+    assert verdict(observation(back(3), back(3), **{made.POSTED: 5.0}), scenario).green
+    assert failed(observation(back(2), back(3)), scenario) == ["resumed = lost"]
+    assert failed(observation(back(3), back(2)), scenario) == ["resumed = lost"]
+    assert failed(observation(back(3), back(3, 6.0)), scenario) == ["comeback: how long"]
+    assert failed(observation(back(3), back(3), chat_connections=4.0), scenario) == ["chat_connections afterwards"]
+    lost = Tally(trouble=Counter({"not back": 1}))
+    assert "nothing unexplained" in failed(observation(back(3), lost), scenario)
