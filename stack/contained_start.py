@@ -241,7 +241,7 @@ class ContainedStart:
         mount = f"{trust.file}:/ca.pem:ro"
         words = ["run", "--rm", "--interactive", "--network=host", *BARE, "--volume", mount, self.images["app"]]
         url = f"wss://{trust.name}:{self.place.https_port}/ws/chat"
-        done = engine.attempt(*words, "python", "-m", "stack.probe", url, "/ca.pem", given=token)
+        done = engine.attempt(*words, "python", "-m", "stack.probe", url, "/ca.pem", "localhost", given=token)
         said = (done.stdout or done.stderr).strip().splitlines()
         return "" if done.returncode == 0 else (said[-1] if said else "no words")
 

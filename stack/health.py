@@ -98,7 +98,7 @@ def silent(place: Place, token: str) -> str | None:
     trust = certificate.trust(place)
     url = f"wss://{trust.name}:{place.https_port}/ws/chat"
     done = subprocess.run(
-        [place.python, "-I", place.code / "stack" / "probe.py", url, trust.file],
+        [place.python, "-I", place.code / "stack" / "probe.py", url, trust.file, "localhost"],
         input=token,
         capture_output=True,
         text=True,

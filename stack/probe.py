@@ -1,8 +1,8 @@
 """One WSS round trip through the whole stack, run by the runtime environment's Python.
 
-Arguments: the URL, whose name the certificate has to be for and whose port is this machine's, and a file of trusted
-certificates; the access token is read from standard input. It joins no room and posts nothing. Prints a sentence and
-ends with 1 when the round trip does not work.
+Arguments: the URL, whose name the certificate has to be for; a file of trusted certificates; and the host to connect to,
+unless it is the URL's. The access token is read from standard input. It joins no room and posts nothing. Prints a
+sentence and ends with 1 when the round trip does not work.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from websockets.typing import Subprotocol
 SECONDS = 5.0
 
 
-def round_trip(url: str, authority: str, token: str) -> str | None:
+def round_trip(url: str, authority: str, token: str, host: str = "") -> str | None:
     """Say `ping` and wait for its ack; returns what went wrong, or None."""
     trust = ssl.create_default_context(cafile=authority)
     # As stack.certificate.Trust has it, which this Python may not be able to import.
     trust.verify_flags = (trust.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
+    parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}"}
     try:
         with connect(
             url,
-            sock=socket.create_connection(("localhost", urlsplit(url).port), SECONDS),
+            sock=socket.create_connection((host or parts.hostname, parts.port or 443), SECONDS),
             ssl=trust,
             subprotocols=[Subprotocol("chat.v1")],
             additional_headers=headers,
@@ -47,7 +48,8 @@ def round_trip(url: str, authority: str, token: str) -> str | None:
 
 def main() -> int:
     """See the module."""
-    wrong = round_trip(sys.argv[1], sys.argv[2], sys.stdin.readline().strip())
+    url, authority, *host = sys.argv[1:]
+    wrong = round_trip(url, authority, sys.stdin.readline().strip(), *host)
     if wrong:
         print(wrong)
     return 1 if wrong else 0
