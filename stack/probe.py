@@ -1,7 +1,7 @@
 """One WSS round trip through the whole stack, run by the runtime environment's Python.
 
-Arguments: the URL, whose name the certificate has to be for; a file of trusted certificates; and the host to connect to,
-unless it is the URL's. The access token is read from standard input. It joins no room and posts nothing. Prints a
+Arguments: the URL, whose name the certificate has to be for; a file of trusted certificates; and the host to connect
+to, unless it is the URL's. The access token is read from standard input. It joins no room and posts nothing. Prints a
 sentence and ends with 1 when the round trip does not work.
 """
 
