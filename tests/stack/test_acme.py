@@ -4,87 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shlex
 import ssl
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from certs.authority import ensure
 from tests import canary
-from tests.patience import PATIENCE, until
 from tests.socket.server import OPENED, Client
+from tests.stack.acme import Pebble, pebble
 from tests.stack.conftest import NewStack
-from tests.stack.running import RunningStack, free_port
+from tests.stack.running import RunningStack
 
 NAME = "chat.acme.test"
-
-
-@dataclass(frozen=True)
-class Pebble:
-    """An ACME server, whose own certificate `ca` signed; it takes every name for this machine's."""
-
-    port: int
-    management: int
-    ca: Path
-
-    @property
-    def directory(self) -> str:
-        return f"https://localhost:{self.port}/dir"
-
-    def answer(self, port: int, path: str) -> bytes:
-        trust = ssl.create_default_context(cafile=str(self.ca))
-        with urllib.request.urlopen(f"https://localhost:{port}{path}", context=trust, timeout=PATIENCE) as found:
-            content: bytes = found.read()
-            return content
-
-    def root(self) -> str:
-        """The certificate that a browser would have to trust, made anew with each start."""
-        return self.answer(self.management, "/roots/0").decode()
-
-    def up(self) -> bool:
-        try:
-            return bool(self.answer(self.port, "/dir"))
-        except OSError:
-            return False
-
-
-@contextlib.contextmanager
-def pebble(folder: Path, stack: RunningStack) -> Iterator[Pebble]:
-    """It checks challenges at the port where the stack redirects to HTTPS."""
-    folder.mkdir()
-    ensure(folder, ("localhost",))
-    server = Pebble(free_port(), free_port(), folder / "ca.pem")
-    names, asked = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    config = {
-        "listenAddress": f"127.0.0.1:{server.port}",
-        "managementListenAddress": f"127.0.0.1:{server.management}",
-        "certificate": str(folder / "server.pem"),
-        "privateKey": str(folder / "server.key"),
-        "httpPort": stack.http_port,
-        "tlsPort": stack.https_port,
-    }
-    (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-    nothing = [word for kind in ("http01", "https01", "tlsalpn01") for word in (f"-{kind}", "")]
-    dns = ["pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", names, *nothing]
-    acme = ["pebble", "-config", str(folder / "pebble.json"), "-dnsserver", names]
-    hasty = os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
-    with (folder / "words").open("wb") as words, contextlib.ExitStack() as ending:
-        for command in ([*dns, "-management", asked], acme):
-            process = subprocess.Popen(command, env=hasty, stdout=words, stderr=subprocess.STDOUT)
-            ending.callback(process.wait)
-            ending.callback(process.terminate)
-        until(server.up, "pebble answers", PATIENCE)
-        yield server
 
 
 def certbot(folder: Path, server: Pebble, *words: str) -> str:
@@ -135,7 +73,7 @@ async def test_a_certificate_is_issued_and_renewed(another: NewStack, tmp_path: 
     """From our own authority's to a public one's, and to the next, as docs/operating.md says; nobody notices."""
     with another({"PORTCULLIS_HOSTS": f"{NAME},localhost,127.0.0.1"}) as stack, contextlib.ExitStack() as open_:
         stack.up()
-        server = open_.enter_context(pebble(tmp_path / "pebble", stack))
+        server = open_.enter_context(pebble(tmp_path / "pebble", ("127.0.0.1", stack.http_port)))
         stack.user("acme-ann")
         token = stack.token("acme-ann")
         canary.remember(token)
