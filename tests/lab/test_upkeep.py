@@ -54,7 +54,7 @@ def test_a_public_certificate_is_issued_shown_and_renewed(deployed: Deployed, tm
     here = f"{deployed.host.address.rpartition('.')[0]}.1"
     with pebble(tmp_path / "pebble", (deployed.host.address, 80), here, here) as server:
         text = server.ca.read_text().replace("\n", "\\n")
-        deployed.on_host(f'printf "{text}" >/etc/portcullis/acme-ca.pem')
+        deployed.on_host(f'printf %b "{text}" >/etc/portcullis/acme-ca.pem')
         words = {"certificates_directory": server.directory, "certificates_ca": "/etc/portcullis/acme-ca.pem"}
         issued = deployed.lab.playbook("site", "--tags=chat,certificates", "--extra-vars", json.dumps(words))
         assert issued.code == 0, issued.said[-4000:]
