@@ -7,6 +7,7 @@ is `{"message": …}` one way and `{"sender", "message", "timestamp"}` or `{"err
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -84,17 +85,34 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
+def _too_deep(text: str) -> bool:
+    """What an interpreter can nest differs between versions: from 3.13 on, a whole frame of brackets."""
+    if text.count("[") + text.count("{") <= _LEVELS:
+        return False
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > _LEVELS:
+            return True
+    return False
+
+
+_LEVELS: Final = 32
+"""No frame of ours has more than three."""
+_STRING = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
+"""A string, or what is there of it: it matches wherever it begins, so that no text is looked through twice."""
+_BRACKET = re.compile(r"[\[\]{}]")
 _decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 
 def parse(text: str, profile: Profile, message_characters: int = DEFAULT_CHARACTERS) -> AnyVerb | Malformed:
-    """The verb in a text frame, or what is wrong with it. JSON per RFC 8259 with unique names and no NaN."""
+    """The verb in a text frame, or what is wrong with it. JSON per RFC 8259 with unique names, no NaN, 32 levels."""
+    if _too_deep(text):
+        return Malformed(Invalid.TOO_DEEP, "The JSON is nested too deeply")
     try:
         decoded = _decode(text)
     except _DuplicateKeyError:
         return Malformed(Invalid.DUPLICATE_KEY, "A field appears twice")
-    except RecursionError:
-        return Malformed(Invalid.TOO_DEEP, "The JSON is nested too deeply")
     except ValueError:
         return Malformed(Invalid.NOT_JSON, "Invalid JSON format")
     if not isinstance(decoded, dict):

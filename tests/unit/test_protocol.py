@@ -199,6 +199,12 @@ def test_waiting_retry_after_is_enough() -> None:
     [
         ('{"message":"a","message":"b"}', Invalid.DUPLICATE_KEY),
         ("[" * 5000, Invalid.TOO_DEEP),
+        ("[" * 33 + "]" * 33, Invalid.TOO_DEEP),
+        ("[" * 32 + "]" * 32, Invalid.NOT_OBJECT),
+        ("[" + "[]," * 40 + "[]]", Invalid.NOT_OBJECT),
+        ('{"message":"\\u200b","id":"' + "[" * 40 + '"}', Invalid.BLANK),
+        ('["\\"' + "[" * 40 + '"]', Invalid.NOT_OBJECT),
+        ('"' + '\\"' * 8000 + "[" * 40, Invalid.NOT_JSON),
         ("{", Invalid.NOT_JSON),
         ('{"message":NaN}', Invalid.NOT_JSON),
         ("[]", Invalid.NOT_OBJECT),
