@@ -165,6 +165,7 @@ def _observe(
         calm=calm,
         attacked=attacked,
         memory=watch.memory,
+        workers=watch.server.workers,
     )
 
 

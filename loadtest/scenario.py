@@ -80,7 +80,7 @@ class Scenario:
     one_number: tuple[frozenset[str], ...] = ()
     """Series of which clients can only know the sum, such as how their own dead connections were closed."""
     memory_mib: float = 64.0
-    """How much more memory the app may take during the attack than before it."""
+    """How much more memory each of the app's workers may take during the attack than before it."""
     short: bool = True
     """Whether the short suite runs it."""
     restart: bool = False

@@ -32,6 +32,7 @@ class Server:
     memory: Callable[[], float | None]
     """Resident bytes of the app's processes; None where they cannot be seen."""
     promised: Limits
+    workers: int = 1
     restart: Callable[[], object] | None = None
     """Replaces the app, and returns when that is done; None where it cannot be asked for."""
 
@@ -42,11 +43,12 @@ class Server:
 
 def local(stack: Local, words: Iterable[str]) -> Server:
     """The stack of this clone, which promises what it was started with, unless words say otherwise."""
+    workers = int(stack.settings.get("WORKERS", "1"))
     if isinstance(stack, Embedded):
         pids, restart = partial(_programs, stack), partial(_end, stack)
     else:
         pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_roll_out, stack)
-    return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), restart)
+    return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), workers, restart)
 
 
 def _programs(stack: Embedded) -> list[int]:

@@ -50,6 +50,8 @@ class Observation:
     attacked: tuple[float, float]
     memory: Sequence[tuple[float, float]] = field(default_factory=tuple)
     """The app's resident bytes over time; empty where they cannot be measured."""
+    workers: int = 1
+    """The app's processes that serve, each of which may take its share."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _single(scenario: Scenario, limits: Limits, run: Observation) -> Iterator[As
     yield from (expected(one, run) for one in scenario.expectations)
     yield from level(run.scrapes)
     yield unbroken(run.scrapes)
-    yield memory_bounded(run, scenario.memory_mib)
+    yield memory_bounded(run, scenario.memory_mib * run.workers)
 
 
 def rate_kept(limit: str, rate: Rate, windows: dict[str, Window]) -> Iterator[Assertion]:

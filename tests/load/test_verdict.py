@@ -253,3 +253,11 @@ def test_a_restart_is_judged_by_what_clients_saw() -> None:
     assert failed(observation(back(3), back(3), chat_connections=4.0), scenario) == ["chat_connections afterwards"]
     lost = Tally(trouble=Counter({"not back": 1}))
     assert "nothing unexplained" in failed(observation(back(3), lost), scenario)
+
+
+def test_each_worker_has_a_share_of_the_memory() -> None:
+    """What is too much for one is not for four together."""
+    grown = ((95.0, 100 * made.MIB), (105.0, 200 * made.MIB))
+    run = replace(observation(honest(), attack(RIGHT)), memory=grown)
+    assert failed(run) == ["memory"]
+    assert failed(replace(run, workers=4)) == []
