@@ -32,7 +32,7 @@ SETTLING_SECONDS = 8.0
 """For the last close, the outboxes' sample, and mtail, which follows the edge's log."""
 EVERY = 1.0
 CALM_BEFORE = 3.0
-"""Seconds of an attack before the app is replaced."""
+"""Seconds of an attack before the app is restarted."""
 CLONE = Path(__file__).resolve().parents[1]
 
 
@@ -188,7 +188,7 @@ def _attack(scenario: Scenario, watch: Watch, attackers: Iterable[Process], say:
 
 
 def _restarted(scenario: Scenario, watch: Watch) -> tuple[float, float]:
-    """The attack, with the app replaced after its first seconds."""
+    """The attack, with the app restarted after its first seconds."""
     assert watch.server.restart is not None  # noqa: S101 - seen to above
     began, _ = watch.through(CALM_BEFORE)
     watch.gaps = True

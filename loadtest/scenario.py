@@ -84,6 +84,6 @@ class Scenario:
     short: bool = True
     """Whether the short suite runs it."""
     restart: bool = False
-    """Whether the app is replaced during the attack, and everybody is like the attackers: no counter outlives that."""
+    """Whether the app is restarted during the attack, and everybody is like the attackers: no counter outlives that."""
     usual: bool = True
     """Whether it makes sense at the default limits; if not, neither suite runs it."""

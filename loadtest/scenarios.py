@@ -254,7 +254,7 @@ ALL = (
     ),
     Scenario(
         "restart",
-        "when the app is replaced, everybody is told, comes back by themselves, and resumes",
+        "when the app is stopped and started again, everybody is told, comes back by themselves, and resumes",
         attack="Returner",
         attackers=60,
         accounts=60,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import ssl
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -34,7 +33,7 @@ class Server:
     promised: Limits
     workers: int = 1
     restart: Callable[[], object] | None = None
-    """Replaces the app, and returns when that is done; None where it cannot be asked for."""
+    """Restarts the app, and returns when that is done; None where it cannot be asked for."""
 
     def scrape(self) -> Scrape:
         """All counters now, by this process's monotonic clock."""
@@ -47,7 +46,7 @@ def local(stack: Local, words: Iterable[str]) -> Server:
     if isinstance(stack, Embedded):
         pids, restart = partial(_programs, stack), partial(_end, stack)
     else:
-        pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_roll_out, stack)
+        pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_again, stack)
     return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), workers, restart)
 
 
@@ -68,11 +67,9 @@ def _end(stack: Embedded) -> None:
             os.kill(one.pid, signal.SIGTERM)
 
 
-def _roll_out(stack: Local) -> None:
-    """The new app is there before the old one goes."""
-    make = ["make", "--silent", f"--directory={stack.place.clone}", "rollout"]
-    environ = os.environ | {"PORTCULLIS_STATE": str(stack.place.state)}
-    subprocess.run(make, env=environ, stdout=subprocess.DEVNULL, check=True)
+def _again(stack: Local) -> None:
+    """The same container: a roll-out would find nothing to replace."""
+    compose.run(stack.place, "restart", "app")
 
 
 def remote(url: str, ca: str, words: Iterable[str]) -> Server:
