@@ -49,38 +49,42 @@ class SlowReader(ChatUser):
             self.counting.fact("stalled readers closed by the server")
 
 
-class Herd(ChatUser):
-    """Everybody loses the connection at the same moment, and everybody is back at once, to resume where they were."""
+class Resumer(ChatUser):
+    """Remembers where it is in its room, to go on from there on another connection."""
 
-    every = 5.0
+    abstract = True
 
     def arrive(self) -> None:
         self.line = self.enter()
         self.place = self.room(self.line)
         joined = self.line.ask("join", room=self.place)
         self.after, self.epoch = joined.get("offset", 0), joined.get("epoch", "")
+
+    def resume(self, line: Line, lost: float) -> None:
+        """Go on here; the connection before was lost at the monotonic time `lost`."""
+        self.line = line
+        joined = line.ask("join", room=self.place, after=self.after, epoch=self.epoch)
+        if joined.get("recovered"):
+            self.counting.fact("connections resumed")
+            self.counting.took("comeback", time.monotonic() - lost)
+
+
+class Herd(Resumer):
+    """Everybody loses the connection at the same moment, and everybody is back at once, to resume where they were."""
+
+    every = 5.0
 
     def act(self) -> None:
         while not self.party.ended.is_set():
             self.counting.fact("connections lost")
             lost = time.monotonic()
             self.line.cut()
-            self.line = self.enter()
-            joined = self.line.ask("join", room=self.place, after=self.after, epoch=self.epoch)
-            if joined.get("recovered"):
-                self.counting.fact("connections resumed")
-                self.counting.took("comeback", time.monotonic() - lost)
+            self.resume(self.enter(), lost)
             self.party.ended.wait(self.every - (time.monotonic() - lost))
 
 
-class Returner(ChatUser):
+class Returner(Resumer):
     """Talks, and when the server ends the connection comes back as every client should: paused, and to resume."""
-
-    def arrive(self) -> None:
-        self.line = self.enter()
-        self.place = self.room(self.line)
-        joined = self.line.ask("join", room=self.place)
-        self.after, self.epoch = joined.get("offset", 0), joined.get("epoch", "")
 
     def act(self) -> None:
         while not self.party.ended.is_set():
@@ -96,14 +100,9 @@ class Returner(ChatUser):
         while time.monotonic() - lost < AWAY:
             gevent.sleep(random.uniform(0.2, 1.0))  # noqa: S311
             line = self.knock()
-            if not isinstance(line, Line):
-                continue
-            self.line = line
-            joined = line.ask("join", room=self.place, after=self.after, epoch=self.epoch)
-            if joined.get("recovered"):
-                self.counting.fact("connections resumed")
-                self.counting.took("comeback", time.monotonic() - lost)
-            return
+            if isinstance(line, Line):
+                self.resume(line, lost)
+                return
         self.counting.trouble(f"not back within {AWAY:g} s")
         raise StopUser
 
