@@ -6,21 +6,18 @@ import asyncio
 import contextlib
 import os
 import shlex
-import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 from tests import canary
-from tests.socket.server import OPENED, Client
+from tests.socket.server import Client
 from tests.stack.acme import Pebble, pebble
 from tests.stack.conftest import NewStack
-from tests.stack.running import RunningStack
+from tests.stack.elsewhere import talking
 
 NAME = "chat.acme.test"
 
@@ -45,22 +42,6 @@ def client() -> Iterator[Path]:
     """certbot's own folder. Its log has the signed requests of ACME, which look like our tokens and are none."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
-
-
-async def talking(stack: RunningStack, root: str, token: str) -> Client:
-    """Somebody in the lobby who trusts that authority and no other."""
-    socket = await connect(
-        f"wss://{NAME}:{stack.https_port}/ws/chat",
-        host="127.0.0.1",
-        ssl=ssl.create_default_context(cadata=root),
-        additional_headers={"Authorization": f"Bearer {token}"},
-        subprotocols=[Subprotocol("chat.v1")],
-        proxy=None,
-    )
-    OPENED.append(socket)
-    client = Client(socket)
-    await client.join()
-    return client
 
 
 def serial(client: Client) -> str:
@@ -90,12 +71,12 @@ async def test_a_certificate_is_issued_and_renewed(another: NewStack, tmp_path: 
         said = await asyncio.to_thread(stack.up)
         assert "Took the given certificate" in said and "no socket was dropped" in said
         root = server.root()
-        ann = await talking(stack, root, token)
+        ann = await talking(stack, token, NAME, root)
         environ = {name: value for name, value in stack.environ().items() if name.startswith("PORTCULLIS_")}
         up = shlex.join(["env", *(f"{name}={value}" for name, value in environ.items()), *stack.words("up")])
         hook = ["--deploy-hook", up, "--force-renewal", "--no-random-sleep-on-renew"]
         await asyncio.to_thread(certbot, client, server, "renew", *hook)
-        later = await talking(stack, root, token)
+        later = await talking(stack, token, NAME, root)
         assert serial(later) != serial(ann)
         assert (await ann.post("as ever"))["type"] == "ack"
         assert stack.pid("app") == app
