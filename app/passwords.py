@@ -1,8 +1,9 @@
-"""Passwords: Argon2id (RFC 9106) in a bounded pool of threads, so that hashing never delays a socket."""
+"""Passwords: Argon2id (RFC 9106) in a bounded pool of threads of low priority, so that hashing delays no socket."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import unicodedata
 from collections.abc import Callable
@@ -18,6 +19,11 @@ from app.settings import Settings
 MAX_CHARACTERS: Final = 256
 """Longer passwords add no safety, only work."""
 
+_NICE: Final = 10
+"""How much nicer (nice(2)) the threads that hash are than the event loops beside them: they weigh a tenth.
+
+Each worker has its own, and together they may be more than there are processors."""
+
 T = TypeVar("T")
 
 
@@ -30,7 +36,8 @@ class Passwords:
 
     def __init__(self, settings: Settings) -> None:
         self._hasher = PasswordHasher(settings.argon2_passes, settings.argon2_memory_kib, parallelism=1)
-        self._pool = ThreadPoolExecutor(settings.argon2_threads, thread_name_prefix="argon2")
+        # On Linux nice(2) is about the thread that calls it, whatever POSIX says.
+        self._pool = ThreadPoolExecutor(settings.argon2_threads, "argon2", initializer=os.nice, initargs=(_NICE,))
         self._places = BoundedSemaphore(settings.argon2_threads + settings.argon2_queue)
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 
@@ -54,6 +56,15 @@ async def test_the_queue_is_bounded(passwords: Passwords) -> None:
     answers = await asyncio.gather(*(passwords.hash("x") for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(answer, PasswordsBusy) for answer in answers) == 3
     assert await passwords.hash("x")
+
+
+async def test_hashing_gives_way_to_the_event_loop(passwords: Passwords) -> None:
+    """Its threads have a lower priority than the one that serves, whose own stays as it was."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    await passwords.hash("x")
+    threads = [one.native_id for one in threading.enumerate() if one.name.startswith("argon2")]
+    assert [os.getpriority(os.PRIO_PROCESS, one or 0) for one in threads] == [min(19, before + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 async def test_cancelled_callers_free_nothing_too_early(passwords: Passwords) -> None:
