@@ -19,7 +19,8 @@ from pydantic import TypeAdapter
 from app.broker import EventsReceived, NoticeReceived, RevocationReceived, TypingReceived
 from app.model import Event, Revocation, RoomId, UserName
 from app.redis_link import RedisLink
-from app.redis_pipe import Pipe, RedisDown, Server, connect
+from app.redis_pipe import Pipe, RedisDown
+from app.redis_server import Server, connect
 
 _log = logging.getLogger("portcullis.broker")
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.redis_pipe import NoScript, Pipe, RedisDown, Server, Word, connect
+from app.redis_pipe import NoScript, Pipe, RedisDown, Word
+from app.redis_server import Server, connect
 
 _log = logging.getLogger("portcullis.redis")
 

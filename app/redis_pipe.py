@@ -1,23 +1,18 @@
 """One connection to a Redis or Valkey server, which carries many commands at once.
 
 All commands of one tick of the event loop leave in one write, and their answers are matched in order. RESP3, packed and
-parsed by hiredis; nothing here blocks, retries a command or waits longer than `Server.seconds`.
+parsed by hiredis; nothing here blocks, retries a command or waits longer than it was told to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import hiredis
 
-from app.settings import read_secret, redis_url_fault
 from app.store import StoreDown
 
 _UNANSWERED: Final = 10_000
@@ -40,40 +35,6 @@ class RedisDown(StoreDown):
 
 class NoScript(RedisDown):
     """The server does not know the script: it has not carried anything out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where the server is and as whom we speak to it. A password comes from a file that only its owner can read."""
-
-    url: str
-    """`unix:///path/of.sock`, `redis://host:port`, or `rediss://host:port` for TLS."""
-    user: str = "default"
-    password_file: Path | None = None
-    """Read again for each connection, so that a new password needs no restart."""
-    ca_file: Path | None = None
-    """Who has signed the server's certificate; unset: whom this machine trusts."""
-    seconds: float = 0.5
-    """Longest wait for an answer, and for a connection."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a URL that says too much or too little."""
-        if fault := redis_url_fault(self.url):
-            raise ValueError(fault)
-
-    def greeting(self) -> tuple[str | bytes, ...]:
-        """RESP3, as our user. Raises SettingsError when the password's file is missing or open to others."""
-        if self.password_file is None:
-            return ("HELLO", "3")
-        return ("HELLO", "3", "AUTH", self.user, read_secret(self.password_file))
-
-    def tls(self) -> ssl.SSLContext | None:
-        """TLS 1.2 or later, the server's name checked."""
-        if not self.url.startswith("rediss:"):
-            return None
-        context = ssl.create_default_context(cafile=self.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return context
 
 
 class Pipe(asyncio.Protocol):
@@ -178,26 +139,3 @@ class Pipe(asyncio.Protocol):
             self.end(f"no answer within {self._seconds:g} s")
         else:
             self._watch = self._loop.call_at(ends, self._overdue)
-
-
-async def connect(server: Server, pushed: Pushed | None = None) -> Pipe:
-    """A connection that is signed in and answers. Raises RedisDown; SettingsError for a bad password file."""
-    loop, tls, parts = asyncio.get_running_loop(), server.tls(), urlsplit(server.url)
-    greeting = server.greeting()
-    pipe = Pipe(server.seconds, pushed)
-    try:
-        async with asyncio.timeout(server.seconds):
-            if parts.scheme == "unix":
-                await loop.create_unix_connection(lambda: pipe, parts.path)
-            else:
-                await loop.create_connection(lambda: pipe, str(parts.hostname), parts.port or 6379, ssl=tls)
-            await pipe.send(*greeting)
-            # HELLO is answered while the data is still being loaded; this is not.
-            await pipe.send("PING")
-    except (OSError, TimeoutError, RedisDown) as problem:
-        pipe.end("not signed in")
-        raise RedisDown(str(problem) or f"no connection within {server.seconds:g} s") from None
-    except BaseException:
-        pipe.end("not signed in")
-        raise
-    return pipe

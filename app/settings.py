@@ -25,6 +25,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as NoJSON
 
+from app.redis_url import RedisUrl
+
 PREFIX = "PORTCULLIS_"
 STACK_ONLY = frozenset({"HTTPS_PORT", "HTTP_PORT", "OUTER_PROXIES"})
 """Names with our prefix that the stack reads and the server does not."""
@@ -78,7 +80,9 @@ class Settings(BaseSettings):
     """Folder of everything that is kept or made at run time."""
     database_url: str = Field("", validation_alias=AliasChoices("database_url", "DATABASE_URL"))
     """SQLAlchemy URL of the store, `sqlite:///PATH` or `postgresql://USER@HOST/DATABASE` with libpq's options such as
-    `?sslmode=verify-full&sslrootcert=PATH`; default: `data/chat.db` in the state folder."""
+    `?sslmode=verify-full&sslrootcert=PATH`, or `postgresql://USER@/DATABASE?host=ONE:5432&host=TWO:5432` with
+    `&target_session_attrs=read-write` for the one of several that is the primary; default: `data/chat.db` in the
+    state folder."""
     database_password_file: Path | None = Field(
         None, validation_alias=AliasChoices("database_password_file", "DATABASE_PASSWORD_FILE")
     )
@@ -87,7 +91,8 @@ class Settings(BaseSettings):
     """The PostgreSQL role of the running server: `migrate`, run by another, gives it what it needs and no more."""
     redis_url: str = Field("", validation_alias=AliasChoices("redis_url", "REDIS_URL"))
     """Redis or Valkey, where limits, presence and delivery are shared between processes: `unix:///PATH`,
-    `redis://HOST:PORT`, or `rediss://HOST:PORT` for TLS; unset: one process keeps them to itself."""
+    `redis://HOST:PORT`, or `redis+sentinel://HOST:PORT,HOST:PORT/NAME` for the primary that Sentinels know as NAME;
+    `rediss` instead of `redis` for TLS; unset: one process keeps them to itself."""
     redis_password_file: Path | None = Field(
         None, validation_alias=AliasChoices("redis_password_file", "REDIS_PASSWORD_FILE")
     )
@@ -309,6 +314,14 @@ class Settings(BaseSettings):
             raise ValueError("must be http://HOST:PORT or https://HOST:PORT, without user, password or query")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def known_redis(cls, value: str) -> str:
+        """A form that is known, and no password."""
+        if value:
+            RedisUrl.of(value)
+        return value
+
     @field_validator("hosts")
     @classmethod
     def exact_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -322,8 +335,6 @@ class Settings(BaseSettings):
         """Settings that are fine alone and unsafe together."""
         if self.workers > 1 and not (self.database_url.startswith("postgresql") and self.redis_url):
             raise ValueError("workers: more than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL")
-        if self.redis_url and (fault := redis_url_fault(self.redis_url)):
-            raise ValueError(f"redis_url: {fault}")
         if self.redis_url and not self.database_url.startswith("postgresql"):
             raise ValueError("redis_url: several processes need a PostgreSQL DATABASE_URL, too")
         if self.database_url and not self.database_url.startswith(STORES):
@@ -388,18 +399,6 @@ def check_secrets(settings: Settings) -> None:
             ssl.create_default_context(cafile=settings.redis_ca_file)
         except OSError as error:  # SSLError is one
             raise SettingsError(f"{PREFIX}REDIS_CA_FILE: {settings.redis_ca_file} holds no certificate.") from error
-
-
-def redis_url_fault(url: str) -> str:
-    """What a URL of Redis says too much or too little; empty for a good one."""
-    parts = urlsplit(url)
-    tcp = parts.scheme in ("redis", "rediss") and parts.hostname and parts.path in ("", "/", "/0")
-    unix = parts.scheme == "unix" and parts.path and not parts.netloc
-    if not (tcp or unix) or parts.query or parts.fragment:
-        return "must be unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT"
-    if "@" in parts.netloc:
-        return "must carry no user or password: PORTCULLIS_REDIS_USER and REDIS_PASSWORD_FILE name them"
-    return ""
 
 
 def _has_password(url: str) -> bool:

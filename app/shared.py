@@ -20,7 +20,7 @@ from app.presence import Caps, Presence
 from app.presence_memory import MemoryPresence
 from app.presence_redis import RedisPresence
 from app.redis_link import RedisLink
-from app.redis_pipe import Server
+from app.redis_server import Server
 from app.resync import Resync
 from app.settings import Settings
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.redis_link import RedisLink
-from app.redis_pipe import Server as Where
+from app.redis_server import Server as Where
 from stack import valkey
 from tests.patience import PATIENCE, until
 
@@ -97,16 +97,26 @@ class Server:
             return False
 
 
+class Sentinel(Server):
+    """One that watches over others. It keeps what it learns in its configuration."""
+
+    def __init__(self, kind: str, folder: Path, configuration: str) -> None:
+        super().__init__(kind, folder)
+        file = folder / "sentinel.conf"
+        file.write_text(configuration)
+        self._words = [*command(kind), str(file), "--sentinel", "--unixsocket", str(self.socket)]
+
+
 def _word(word: str) -> bytes:
     data = word.encode()
     return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
 @contextlib.contextmanager
-def running(kind: str, *extra: str) -> Iterator[Server]:
+def running(kind: str, *extra: str, make: Callable[..., Server] = Server) -> Iterator[Server]:
     """A server that answers, and is gone afterwards. Its folder's path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="portcullis-") as folder:
-        server = Server(kind, Path(folder), *extra)
+        server = make(kind, Path(folder), *extra)
         try:
             server.start()
             print(server.version())
@@ -126,9 +136,9 @@ async def linked(where: Where, degraded: Callable[[bool], object] = bool) -> Asy
         await link.close()
 
 
-async def until_true(ask: Callable[[], object], what: str) -> None:
+async def until_true(ask: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
     """`patience.until` for what happens on the event loop."""
-    ends = asyncio.get_running_loop().time() + PATIENCE
+    ends = asyncio.get_running_loop().time() + seconds
     while not ask():
         assert asyncio.get_running_loop().time() < ends, f"not in time: {what}"
         await asyncio.sleep(0.005)

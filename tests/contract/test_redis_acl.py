@@ -19,7 +19,7 @@ from app.presence import Caps
 from app.presence_redis import RedisPresence
 from app.redis_link import COMMANDS, RedisLink, Script, acl
 from app.redis_pipe import RedisDown
-from app.redis_pipe import Server as Where
+from app.redis_server import Server as Where
 from tests.contract.ears import Ears
 from tests.contract.servers import KINDS, Server, linked, running, until_true
 from tests.patience import PATIENCE

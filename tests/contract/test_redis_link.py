@@ -14,7 +14,8 @@ import pytest
 import uvloop
 
 from app.redis_link import RedisLink, Script
-from app.redis_pipe import RedisDown, Server, connect
+from app.redis_pipe import RedisDown
+from app.redis_server import Server, connect
 from app.settings import SettingsError
 from app.store import StoreDown
 from tests.contract import servers
@@ -251,25 +252,6 @@ async def test_what_is_no_redis_is_not_believed(tmp_path: Path, words: bytes) ->
             pipe = await connect(Server(f"unix://{path}", seconds=PATIENCE))
             await pipe.send("PING")
         await until_true(lambda: gone, "we hung up")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://",
-        "http://host",
-        "redis://u:p@host",
-        "redis://host/3",
-        "redis://host?x=1",
-        "unix://x/y",
-        "unix:",
-        "host",
-    ],
-)
-def test_urls_say_where_and_nothing_else(url: str) -> None:
-    """No password, no database, no option."""
-    with pytest.raises(ValueError, match="must"):
-        Server(url)
 
 
 def test_the_servers_are_those_that_are_promised() -> None:

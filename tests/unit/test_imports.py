@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 LAYERS = (
     # words: no I/O
     {"roles", "model", "verdict", "names", "verbs", "frames", "fields", "protocol", "settings", "metrics", "logs"}
-    | {"asyncapi", "outcome", "request_id"},
+    | {"asyncapi", "outcome", "redis_url", "request_id"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory", "nodes"}
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
@@ -24,7 +24,7 @@ LAYERS = (
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
     | {"bounded", "prometheus", "charts", "watch"}
-    | {"migrations", "redis_pipe", "redis_link", "limiter_redis", "presence_redis", "broker_redis", "nodes_redis"},
+    | {"migrations", "redis_pipe", "redis_server", "redis_link", "limiter_redis", "presence_redis", "broker_redis", "nodes_redis"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
     | {"live_room", "rooms", "repair", "resync", "entrance", "floods", "charges", "marks", "handshake", "chat"},

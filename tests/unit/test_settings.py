@@ -60,7 +60,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("WORKERS", "2", "needs a PostgreSQL DATABASE_URL and a REDIS_URL"),
     ("WORKERS", "many", "valid integer"),
     ("REDIS_URL", "redis://localhost", "need a PostgreSQL DATABASE_URL, too"),
-    ("REDIS_URL", "http://localhost", "must be unix:///PATH, redis://HOST:PORT or rediss://HOST:PORT"),
+    ("REDIS_URL", "http://localhost", "must be unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel"),
     ("REDIS_URL", "redis://me:canary@localhost", "must carry no user or password"),
     ("REDIS_URL", "redis://localhost/1", "must be unix:///PATH"),
     ("DATABASE_URL", "postgresql://me:canary@db/chat", "must not carry a password"),
