@@ -27,6 +27,7 @@ PASSWORD = "a-password-of-tests"
 EMPTY, MIGRATED = "empty", "migrated"
 HBA = """\
 local all all trust
+local replication all trust
 hostssl all all 127.0.0.1/32 scram-sha-256
 hostnossl all all 127.0.0.1/32 scram-sha-256
 """
@@ -80,6 +81,12 @@ class Cluster:
         words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         subprocess.run([*self._as_user(), program("initdb"), f"--pgdata={self.data}", *words], check=True, stdout=-3)
         (self.data / "pg_hba.conf").write_text(HBA)
+
+    def follow(self, other: Cluster) -> None:
+        """Make the files of a standby of another server, which runs."""
+        where = [f"--host={other.folder}", f"--port={other.port}", "--username=postgres", f"--pgdata={self.data}"]
+        words = ["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync"]
+        subprocess.run([*self._as_user(), program("pg_basebackup"), *where, *words], check=True)
 
     def furnish(self) -> None:
         """Make the roles and the databases, in the server that runs."""
@@ -179,21 +186,47 @@ def cluster(disk_mib: int = 0, **settings: str) -> Iterator[Cluster]:
 
     With `disk_mib` it is on a disk of its own, so small; that needs root, as `make test` in CI has.
     """
+    with _placed(disk_mib) as folder:
+        one = Cluster(folder, settings)
+        try:
+            one.make()
+            one.start()
+            one.furnish()
+            yield one
+        finally:
+            one.stop()
+
+
+@contextmanager
+def standby(of: Cluster) -> Iterator[Cluster]:
+    """A server that follows another one, and whose word that one waits for with each commit."""
+    with _placed() as folder:
+        one = Cluster(folder)
+        try:
+            one.follow(of)
+            one.start()
+            of.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
+            of.execute("SELECT pg_reload_conf()")
+            waits = "SELECT sync_state FROM pg_stat_replication"
+            until(lambda: of.execute(waits) == [("quorum",)], "the primary waits for its standby")
+            yield one
+        finally:
+            one.stop()
+
+
+@contextmanager
+def _placed(disk_mib: int = 0) -> Iterator[Path]:
+    """A folder of the server's user."""
     unix_user.create()
     folder = Path(tempfile.mkdtemp(prefix="portcullis-pg-", dir=FOLDERS))
     user = unix_user.for_app()
     if disk_mib:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m,mode=700", "tmpfs", folder], check=True)
-    if os.geteuid() == 0:
-        os.chown(folder, user.uid, user.gid)
-    one = Cluster(folder, settings)
     try:
-        one.make()
-        one.start()
-        one.furnish()
-        yield one
+        if os.geteuid() == 0:
+            os.chown(folder, user.uid, user.gid)
+        yield folder
     finally:
-        one.stop()
         if disk_mib:
             subprocess.run(["umount", folder], check=True)
         shutil.rmtree(folder, ignore_errors=True)
