@@ -105,22 +105,27 @@ def engine(_: argparse.Namespace) -> int:
 
 def backup(_: argparse.Namespace) -> int:
     """Write a backup and print where it is."""
-    target = os.environ.get("TO")
-    print(stack().backup(Path(target).absolute() if target else None))
+    print(stack().backup(asked_path("TO")))
+    return 0
+
+
+def drill(_: argparse.Namespace) -> int:
+    """Restore a backup beside what is there, and say what was in it."""
+    print(f"It can be restored: {stack().drill(asked_path('FROM'), asked_path('IDENTITY'))}")
     return 0
 
 
 def restore(_: argparse.Namespace) -> int:
     """Put a backup in the place of what is there, after a yes."""
-    source, identity = os.environ.get("FROM"), os.environ.get("IDENTITY")
-    if not source:
+    source = asked_path("FROM")
+    if source is None:
         raise Problem("From what? Add FROM=…, for example: make restore FROM=var/backups/portcullis-….dump")
     chosen = stack()
     print("This stops the chat and replaces all accounts, rooms and messages by the backup's.")
     if not agreed("restore", "Nothing was restored"):
         print("Nothing was restored.")
         return 1
-    chosen.restore(Path(source).absolute(), Path(identity).absolute() if identity else None)
+    chosen.restore(source, asked_path("IDENTITY"))
     return 0
 
 
@@ -148,6 +153,12 @@ def fixes(_: argparse.Namespace) -> int:
     return 0
 
 
+def asked_path(variable: str) -> Path | None:
+    """The path in a variable, from where the command was called."""
+    given = os.environ.get(variable)
+    return Path(given).absolute() if given else None
+
+
 def named(name: str | None) -> str:
     """The account's name; the app checks its form."""
     if not name:
@@ -171,6 +182,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
         sbom,
         fixes,
         backup,
+        drill,
         restore,
         psql,
         doctor,

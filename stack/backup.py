@@ -16,7 +16,7 @@ from stack import compose, engine, facts, snapshot
 from stack.place import Place
 from stack.problem import Problem
 
-DATABASE, SCRATCH, FORMER = "portcullis", "portcullis_restored", "portcullis_former"
+DATABASE, SCRATCH, FORMER, DRILL = "portcullis", "portcullis_restored", "portcullis_former", "portcullis_drill"
 OWNER = "portcullis_owner"
 KIND = snapshot.POSTGRES
 IDENTITY = "/tmp/identity"  # noqa: S108 - in the container, in memory
@@ -37,12 +37,23 @@ def write(place: Place, asked: Path | None, recipient: str, say: Callable[[str],
     with snapshot.drafted(path) as draft:
         _into(place, draft, "pg_dump", "--username=postgres", "--format=custom", "--compress=6", DATABASE)
         say(f"dumped, {draft.stat().st_size} bytes")
-        say(f"tried out: {_tried(place, draft)}")
+        say(f"tried out: {_tried(place, draft, SCRATCH)}")
         if recipient:
             _encrypt(place, draft, recipient)
         draft.replace(path)
     facts.backed_up(place)
     return path
+
+
+def drill(place: Place, source: Path, identity: Path | None) -> str:
+    """Restore a backup beside the database, look through it and drop it again; what was in it.
+
+    Raises Problem where it could not be restored.
+    """
+    with plain(place, source, identity) as dump:
+        said = _tried(place, dump, DRILL)
+    facts.drilled(place)
+    return said
 
 
 def restore(place: Place, source: Path, identity: Path | None, say: Callable[[str], None]) -> None:
@@ -52,7 +63,7 @@ def restore(place: Place, source: Path, identity: Path | None, say: Callable[[st
     """
     with plain(place, source, identity) as dump:
         try:
-            say(f"read: {_load(place, dump)}")
+            say(f"read: {_load(place, dump, SCRATCH)}")
             _sql(place, "postgres", f"DROP DATABASE IF EXISTS {FORMER}")
             _sql(place, "postgres", SWAP)
         finally:
@@ -77,26 +88,26 @@ def plain(place: Place, source: Path, identity: Path | None) -> Iterator[Path]:
         yield draft
 
 
-def _tried(place: Place, dump: Path) -> str:
+def _tried(place: Place, dump: Path, database: str) -> str:
     """What is in it, once it was restored into a database that is dropped again."""
     try:
-        return _load(place, dump)
+        return _load(place, dump, database)
     finally:
-        _sql(place, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH}")
+        _sql(place, "postgres", f"DROP DATABASE IF EXISTS {database}")
 
 
-def _load(place: Place, dump: Path) -> str:
+def _load(place: Place, dump: Path, database: str) -> str:
     """Restore into a database of its own and look whether that is whole; what is in it, in words."""
-    _sql(place, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH}")
-    _sql(place, "postgres", f"CREATE DATABASE {SCRATCH} OWNER {OWNER} TEMPLATE template0")
-    words = ("pg_restore", "--username=postgres", "--exit-on-error", "--single-transaction", f"--dbname={SCRATCH}")
+    _sql(place, "postgres", f"DROP DATABASE IF EXISTS {database}")
+    _sql(place, "postgres", f"CREATE DATABASE {database} OWNER {OWNER} TEMPLATE template0")
+    words = ("pg_restore", "--username=postgres", "--exit-on-error", "--single-transaction", f"--dbname={database}")
     with dump.open("rb") as file:
         done = subprocess.run(_words(place, *words), stdin=file, capture_output=True, env=engine.environ(), check=False)
     if done.returncode:
         raise Problem(f"The backup cannot be restored:\n{done.stderr.decode(errors='replace').strip()[-800:]}")
-    if _sql(place, SCRATCH, snapshot.WHOLE) != "0":
+    if _sql(place, database, snapshot.WHOLE) != "0":
         raise Problem(snapshot.NOT_WHOLE)
-    return _sql(place, SCRATCH, snapshot.COUNTS)
+    return _sql(place, database, snapshot.COUNTS)
 
 
 def _encrypt(place: Place, draft: Path, recipient: str) -> None:

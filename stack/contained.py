@@ -160,6 +160,11 @@ class Contained:
         self._require()
         return backup.write(self.place, target, self.asked_settings.get("PORTCULLIS_BACKUP_RECIPIENT", ""), say)
 
+    def drill(self, source: Path | None, identity: Path | None) -> str:
+        """In a database of its own, on the server that runs."""
+        self._require()
+        return backup.drill(self.place, snapshot.chosen(self.place, source), identity)
+
     def restore(self, source: Path, identity: Path | None) -> None:
         """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
         snapshot.check(source, identity, backup.KIND)

@@ -154,6 +154,11 @@ class Embedded:
         settings = self.settings | {key: value for key, value in self.asked_settings.items() if key in knobs.NAMES}
         return embedded_backup.write(self.place, settings, target, say)
 
+    def drill(self, source: Path | None, identity: Path | None) -> str:
+        """In a file of its own."""
+        self._require()
+        return embedded_backup.drill(self.place, self.settings, snapshot.chosen(self.place, source), identity)
+
     def restore(self, source: Path, identity: Path | None) -> None:
         """The backup's database in the place of the present one, with new keys; the chat runs afterwards."""
         snapshot.check(source, identity, embedded_backup.KIND)

@@ -51,6 +51,13 @@ def look(place: Place, settings: Mapping[str, str], source: Path, identity: Path
         return _read(place, settings, "look", database(place, settings), copy)
 
 
+def drill(place: Place, settings: Mapping[str, str], source: Path, identity: Path | None) -> str:
+    """What `look` says, as an operator's drill. Raises Problem as it does."""
+    said = look(place, settings, source, identity)
+    facts.drilled(place)
+    return said
+
+
 def restore(place: Place, settings: Mapping[str, str], source: Path, identity: Path | None) -> str:
     """Put it in the database's place; nothing of the stack may run. Raises Problem with the database as it was."""
     with plain(place, source, identity) as copy:

@@ -1,6 +1,6 @@
 """What only commands of the host know, for Prometheus: one text file each, in the format that scrapers read.
 
-`make up` writes when the certificate ends, `make backup` when it was done. A file stays when its writer is gone, so a
+`make up` writes when the certificate ends, `make backup` and `make drill` when they were done. A file stays when its writer is gone, so a
 fact is a point in time, never an age: the alert counts from it.
 """
 
@@ -16,6 +16,7 @@ from stack.place import Place
 FACTS = {
     "portcullis_backup_timestamp_seconds": "When the newest backup was done that was restored for a try.",
     "portcullis_certificate_expiry_timestamp_seconds": "When the server's certificate ends.",
+    "portcullis_restore_drill_timestamp_seconds": "When a backup that was kept was last restored for a try.",
 }
 """Each gauge and what it means."""
 OPENSSL = "%b %d %H:%M:%S %Y GMT"
@@ -40,6 +41,11 @@ def state(place: Place, name: str, value: float) -> None:
 def backed_up(place: Place) -> None:
     """State that a backup is done, and was tried out, now."""
     state(place, "portcullis_backup_timestamp_seconds", time.time())
+
+
+def drilled(place: Place) -> None:
+    """State that a backup that was kept could be restored, now."""
+    state(place, "portcullis_restore_drill_timestamp_seconds", time.time())
 
 
 def exposed(place: Place) -> str:

@@ -54,6 +54,10 @@ class Shape(Protocol):
         """Write a backup, there or into the state folder; where it is."""
         ...
 
+    def drill(self, source: Path | None, identity: Path | None) -> str:
+        """Restore a backup, this one or the newest, beside what is there, and drop it again; what was in it."""
+        ...
+
     def restore(self, source: Path, identity: Path | None) -> None:
         """Put a backup in the place of what is there."""
         ...

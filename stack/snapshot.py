@@ -34,8 +34,17 @@ def folder(place: Place) -> Path:
 
 def newest(place: Place) -> Path | None:
     """The youngest backup that is there."""
-    found = [path for path in folder(place).glob("portcullis-*") if not path.name.endswith(".draft")]
+    kinds = tuple(SUFFIXES.values())
+    found = [path for path in folder(place).glob("*") if path.name.removesuffix(ENCRYPTED).endswith(kinds)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def chosen(place: Place, asked: Path | None) -> Path:
+    """The backup that was asked for, or the newest one. Raises Problem where there is none."""
+    found = asked or newest(place)
+    if found is None:
+        raise Problem(f"There is no backup in {folder(place)}. Make one: make backup, or name one: FROM=…")
+    return found
 
 
 def target(place: Place, asked: Path | None, kind: bytes, recipient: str) -> Path:

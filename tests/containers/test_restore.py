@@ -24,6 +24,11 @@ def test_a_file_that_is_no_backup_changes_nothing(contained: ContainedStack, tmp
     backups.what_is_none_changes_nothing(contained, tmp_path, b"\x1f\x8b and more")
 
 
+def test_a_drill_tells_whether_the_newest_backup_can_be_restored(contained: ContainedStack, tmp_path: Path) -> None:
+    """Beside the database, which stays as it is."""
+    backups.the_newest_one_is_drilled(contained, tmp_path)
+
+
 def test_an_encrypted_backup_needs_its_identity(contained: ContainedStack, tmp_path: Path) -> None:
     """With the age that is in the image."""
     image = contained.config()["services"]["postgres"]["image"]

@@ -108,7 +108,20 @@ def test_a_backup_is_made_fetched_and_seen_by_the_doctor(deployed: Deployed, tmp
     doctor = deployed.lab.playbook("doctor")
     assert doctor.code == 0, doctor.said[-4000:]
     assert "backup" in doctor.said
+    assert "scheduled-" in doctor.said
     deployed.on_host("systemctl is-enabled portcullis-backup.timer && systemctl start portcullis-backup.service")
+
+
+def test_a_drill_runs_on_schedule_and_its_age_is_a_metric(deployed: Deployed) -> None:
+    """As the timer starts it, and from the controller; without it there is no such metric."""
+    deployed.on_host("systemctl is-enabled portcullis-drill.timer && systemctl is-active portcullis-drill.timer")
+    deployed.on_host("portcullis-backup && systemctl start portcullis-drill.service")
+    fact = "portcullis_restore_drill_timestamp_seconds"
+    age = f"echo $(( $(date +%s) - $(portcullis metrics | sed -n s/^{fact}.//p) ))"
+    assert 0 <= int(deployed.on_host(age)) < 120
+    done = deployed.lab.playbook("drill")
+    assert done.code == 0, done.said[-4000:]
+    assert "It can be restored: " in done.said
 
 
 def test_the_chat_comes_back_after_a_reboot(deployed: Deployed) -> None:

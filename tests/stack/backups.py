@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from tests.stack.running import RunningStack
@@ -17,6 +18,14 @@ def backup(stack: RunningStack, target: Path, **settings: str) -> Path:
     return Path(done.stdout.strip())
 
 
+def drill(stack: RunningStack, source: Path, **more: str) -> None:
+    """Try a kept one; Prometheus can know of it."""
+    fact = stack.state / "facts" / "portcullis_restore_drill_timestamp_seconds.prom"
+    fact.unlink(missing_ok=True)
+    assert "It can be restored: " in stack.make("drill", FROM=str(source), **more).stdout
+    assert fact.exists()
+
+
 async def comes_back(stack: RunningStack, folder: Path) -> None:
     """Accounts, rooms, history and offsets, after all was deleted; a client that has seen more is told so, and old
     credentials are refused.
@@ -28,6 +37,7 @@ async def comes_back(stack: RunningStack, folder: Path) -> None:
     joined = await client.join(room)
     offsets = [(await client.post(f"kept {number}", room=room))["offset"] for number in range(3)]
     path = await asyncio.to_thread(backup, stack, folder / "chat")
+    await asyncio.to_thread(drill, stack, path)
     later = (await client.post("lost", room=room))["offset"]
     await asyncio.to_thread(stack.make, "clean", CONFIRM="yes")
     await asyncio.to_thread(stack.make, "restore", FROM=str(path), CONFIRM="yes")
@@ -59,6 +69,22 @@ def what_is_none_changes_nothing(stack: RunningStack, folder: Path, other: bytes
     assert "healthy" in stack.make("status").stdout
 
 
+def the_newest_one_is_drilled(stack: RunningStack, folder: Path) -> None:
+    """Whatever made it; a broken one is found out, and neither draft nor scratch stays."""
+    kept = stack.state / "backups"
+    assert "There is no backup" in stack.make("drill", check=False).stderr
+    whole = backup(stack, folder / "another")
+    kept.mkdir(mode=0o700)
+    good, broken = (kept / f"{name}{whole.suffix}" for name in ("scheduled-1", "portcullis-2"))
+    good.write_bytes(whole.read_bytes())
+    assert "It can be restored: " in stack.make("drill").stdout
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert stack.make("drill", check=False).returncode != 0
+    os.utime(broken, (1.0, 1.0))
+    assert "It can be restored: " in stack.make("drill").stdout
+    assert sorted(kept.iterdir()) == sorted((good, broken))
+
+
 def an_encrypted_one_needs_its_identity(stack: RunningStack, folder: Path, identity: str, recipient: str) -> None:
     """Whoever has the file alone has nothing."""
     path = folder / "identity"
@@ -68,5 +94,7 @@ def an_encrypted_one_needs_its_identity(stack: RunningStack, folder: Path, ident
     assert sealed.stat().st_mode & 0o077 == 0
     done = stack.make("restore", FROM=str(sealed), CONFIRM="yes", check=False)
     assert done.returncode != 0 and "IDENTITY=" in done.stderr
+    assert "IDENTITY=" in stack.make("drill", FROM=str(sealed), check=False).stderr
+    drill(stack, sealed, IDENTITY=str(path))
     stack.make("restore", FROM=str(sealed), IDENTITY=str(path), CONFIRM="yes")
     assert list(folder.glob("*.draft")) == []

@@ -32,6 +32,11 @@ def test_a_file_that_is_no_backup_changes_nothing(own: RunningStack, tmp_path: P
     backups.what_is_none_changes_nothing(own, tmp_path, b"PGDMP and more")
 
 
+def test_a_drill_tells_whether_the_newest_backup_can_be_restored(own: RunningStack, tmp_path: Path) -> None:
+    """Beside the database, which stays as it is."""
+    backups.the_newest_one_is_drilled(own, tmp_path)
+
+
 def test_an_encrypted_backup_needs_its_identity(own: RunningStack, tmp_path: Path) -> None:
     """With age, from the distribution."""
     keygen = packages.command("age-keygen")
