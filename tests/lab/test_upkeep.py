@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import secrets
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from lab import outside
+from stack import engine
 from stack.problem import Problem
 from tests.lab.conftest import Deployed
 from tests.stack.acme import pebble
 
 RELEASES = "/opt/portcullis"
+ACCOUNT = "portcullis-console"
+STARTED = "cut -d\\  -f22 /proc/1/stat"
 FORMER = "0123456789abcdef"
 
 
@@ -75,6 +80,41 @@ def test_a_public_certificate_is_issued_shown_and_renewed(deployed: Deployed, tm
     own = deployed.lab.playbook("site", "--tags=chat,certificates")
     assert own.code == 0, own.said[-4000:]
     assert outside.round_trip(deployed.host, outside.NAME, outside.token(deployed.host)) == "well"
+
+
+def test_the_console_lets_in_who_has_its_password(deployed: Deployed) -> None:
+    """And lets become root with it; without a hash there is no such account, and what is no hash is refused."""
+    password = secrets.token_urlsafe(12)
+    words = ["openssl", "passwd", "-6", "-stdin"]
+    made = subprocess.run(words, input=password, capture_output=True, text=True, check=True).stdout.strip()
+    done = deployed.lab.playbook("site", "--tags=base", "--extra-vars", json.dumps({"base_console_password_hash": made}))
+    assert done.code == 0, done.said[-4000:]
+    assert made not in done.said
+    assert deployed.host.ssh(f"echo {password} | su {ACCOUNT} -c 'id -un'").stdout.strip() == ACCOUNT
+    assert deployed.host.ssh(f"echo wrong | su {ACCOUNT} -c 'id -un'").returncode != 0
+    allowed = deployed.on_host(f"sudo --list --other-user={ACCOUNT}")
+    assert "(ALL : ALL) ALL" in allowed and "NOPASSWD" not in allowed
+    wrong = deployed.lab.playbook("site", "--tags=base", "--extra-vars", '{"base_console_password_hash": "plain"}')
+    assert wrong.code != 0 and wrong.changed() == 0
+    assert deployed.lab.playbook("site", "--tags=base").code == 0
+    assert deployed.host.ssh(f"id {ACCOUNT}").returncode != 0
+
+
+def test_a_reboot_that_packages_need_is_done_and_waited_for(deployed: Deployed) -> None:
+    """Everything is up to date then, and the chat is there again."""
+    began = deployed.on_host(STARTED)
+    deployed.on_host("touch /run/reboot-required")
+    # A container that reboots has ended: its engine starts it again, as a machine does by itself.
+    engine.run("update", "--restart=always", deployed.host.container)
+    try:
+        done = deployed.lab.playbook("upgrade-hosts")
+    finally:
+        engine.run("update", "--restart=no", deployed.host.container)
+    assert done.code == 0, done.said[-4000:]
+    assert deployed.on_host(STARTED) != began
+    assert outside.round_trip(deployed.host, outside.NAME, outside.token(deployed.host)) == "well"
+    again = deployed.lab.playbook("upgrade-hosts")
+    assert again.code == 0 and again.changed() == 0, again.said[-4000:]
 
 
 def test_fixes_install_themselves(deployed: Deployed) -> None:
