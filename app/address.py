@@ -12,6 +12,8 @@ from app.model import Address
 from app.settings import Settings
 
 _HEADER: Final = b"x-real-ip"
+_INNER: Final = ("https", "wss")
+"""What only the inner listener speaks (app/inner.py), to who has shown an edge's certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class ClientAddress:
 def client_address(scope: Mapping[str, Any], settings: Settings) -> ClientAddress | None:
     """The address of an ASGI scope's client, or None when it cannot be trusted or read (the answer is a 400).
 
-    X-Real-IP counts only from the Unix socket (`scope["client"]` is None) or a trusted proxy, and only when there is
-    exactly one. Any other peer is its own address, whatever headers it sends.
+    X-Real-IP counts only from the Unix socket (`scope["client"]` is None), over the inner listener or from a trusted
+    proxy, and only when there is exactly one. Any other peer is its own address, whatever headers it sends.
     """
     if not through_edge(scope, settings):
         return parse_address(str(scope["client"][0]))
@@ -37,9 +39,12 @@ def client_address(scope: Mapping[str, Any], settings: Settings) -> ClientAddres
 
 
 def through_edge(scope: Mapping[str, Any], settings: Settings) -> bool:
-    """Whether an ASGI scope came by the Unix socket or from a trusted proxy: what it says about the client is true."""
+    """Whether an ASGI scope came by the Unix socket, over the inner listener or from a trusted proxy.
+
+    What it says about the client is true then.
+    """
     peer = scope.get("client")
-    return peer is None or _trusted(str(peer[0]), settings.trusted_proxies)
+    return peer is None or scope.get("scheme") in _INNER or _trusted(str(peer[0]), settings.trusted_proxies)
 
 
 def parse_address(text: str) -> ClientAddress | None:

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app import logs
+from app import inner, logs
 from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
 from app.settings import Settings, SettingsError, check_secrets, load
@@ -39,6 +39,8 @@ def _checked() -> Settings:
         settings = load()
         open_keys(settings)
         check_secrets(settings)
+        if settings.inner_tls is not None:
+            inner.context(settings.inner_tls)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(_EX_CONFIG)
@@ -50,7 +52,7 @@ _store_lock = kind_of(_settings.database).lock_path(_settings.database)
 _wait = _settings.graceful_seconds + 5
 """A predecessor may drain for so long."""
 
-bind = [_settings.public_socket, _settings.private_socket]
+bind = [_settings.public_socket, _settings.private_socket, *filter(None, [_settings.inner_bind])]
 workers = _settings.workers
 worker_class = "app.worker.Worker"
 umask = 0o007

@@ -36,6 +36,7 @@ BARE = frozenset({"DATABASE_URL", "DATABASE_PASSWORD_FILE", "REDIS_URL", "REDIS_
 STORES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 """What the store's URL may begin with."""
 _HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+_BIND = re.compile(rf"(?:{_HOST.pattern}):[0-9]{{1,5}}")
 _ADDRESS = re.compile(rf"http://(?:{_HOST.pattern}):([0-9]{{1,5}})")
 
 
@@ -113,6 +114,11 @@ class Settings(BaseSettings):
     """Where the edge connects to, in gunicorn's notation; default: `run/app.sock` in the state folder."""
     private_bind: str = ""
     """Where metrics and health answer; default: `run/private.sock` in the state folder."""
+    inner_bind: str = ""
+    """Where edges on other hosts connect to, `HOST:PORT`: TLS with a certificate on both sides; default: nowhere."""
+    inner_tls: Path | None = None
+    """Folder with that listener's `app.pem` and `app.key` (0600), and with `ca.pem`: who holds a client certificate of
+    this authority is believed as the edge is."""
     trusted_proxies: Words = ()
     """Addresses beside the Unix socket whose X-Real-IP is believed."""
 
@@ -304,6 +310,14 @@ class Settings(BaseSettings):
             ip_network(proxy)
         return value
 
+    @field_validator("inner_bind")
+    @classmethod
+    def a_port(cls, value: str) -> str:
+        """An address of this host and a port."""
+        if value and not _BIND.fullmatch(value):
+            raise ValueError("must be HOST:PORT, such as 0.0.0.0:8444")
+        return value
+
     @field_validator("otlp_endpoint")
     @classmethod
     def plain_endpoint(cls, value: str) -> str:
@@ -343,6 +357,8 @@ class Settings(BaseSettings):
             raise ValueError("database_url: must not carry a password; DATABASE_PASSWORD_FILE names a file with it")
         if self.bytes_per_user_burst < self.frame_bytes:
             raise ValueError("bytes_per_user_burst: must be at least frame_bytes, or such a frame never passes")
+        if bool(self.inner_bind) != bool(self.inner_tls):
+            raise ValueError("inner_bind: goes together with inner_tls, the folder of its certificates")
         if self.drain_seconds >= self.graceful_seconds:
             raise ValueError("drain_seconds: must be shorter than graceful_seconds, or the drain is cut off")
         if self.ping_seconds + self.pong_seconds > 10:  # noqa: PLR2004

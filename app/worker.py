@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from types import FrameType
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from app import inner
 from app.main import Portcullis
 from app.settings import load
 from app.wire import LINGER, Wire
@@ -34,6 +36,28 @@ class DrainingServer(Server):
         super().__init__(config)
         self._portcullis = portcullis
         self._draining: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, which would speak TLS on all sockets or on none."""
+        inner_sockets = [one for one in sockets or () if inner.is_inner(one, _settings)]
+        await super().startup([one for one in sockets or () if one not in inner_sockets])
+        if inner_sockets and _settings.inner_tls is not None:
+            context, loop = inner.context(_settings.inner_tls), asyncio.get_running_loop()
+            self.servers += [
+                await loop.create_server(
+                    self._protocol,
+                    sock=one,
+                    ssl=context,
+                    ssl_handshake_timeout=inner.HANDSHAKE_SECONDS,
+                    backlog=self.config.backlog,
+                )
+                for one in inner_sockets
+            ]
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: type[Any] = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(self.config, self.server_state, self.lifespan.state)
+        return made
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by the signal; uvicorn alone would close every socket in the same instant."""

@@ -49,7 +49,7 @@ def ensure(
     names = tuple(dict.fromkeys(_general_name(host) for host in (*hosts, "localhost", "127.0.0.1", "::1")))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        authority, ca_said = _authority(folder, names, now)
+        authority, ca_said = keep_authority(folder, names, now)
         server_said = _server(folder, names, authority, now)
         (folder / GIVEN).unlink(missing_ok=True)
         hand_over(folder, owner)
@@ -70,9 +70,10 @@ def _general_name(host: str) -> x509.GeneralName:
     return x509.DNSName(host)
 
 
-def _authority(
+def keep_authority(
     folder: Path, names: tuple[x509.GeneralName, ...], now: datetime.datetime
 ) -> tuple[tuple[x509.Certificate, Key], str]:
+    """The authority in `folder`, kept or made, and what was done. Raises OSError."""
     kept, why = _read(folder, "ca", lambda certificate: _authority_fault(certificate, names, now))
     if kept:
         return kept, f"Kept the local authority (valid until {day(kept[0])})."
@@ -88,13 +89,25 @@ def _server(
     authority: tuple[x509.Certificate, Key],
     now: datetime.datetime,
 ) -> str:
-    kept, why = _read(folder, "server", lambda certificate: _server_fault(certificate, names, authority[0], now))
+    return keep_leaf(folder, "server", names, (ExtendedKeyUsageOID.SERVER_AUTH,), authority, now)
+
+
+def keep_leaf(
+    folder: Path,
+    name: str,
+    names: tuple[x509.GeneralName, ...],
+    purposes: tuple[x509.ObjectIdentifier, ...],
+    authority: tuple[x509.Certificate, Key],
+    now: datetime.datetime,
+) -> str:
+    """Keep or make NAME.pem and NAME.key in `folder`; what was done. Raises OSError."""
+    kept, why = _read(folder, name, lambda certificate: _leaf_fault(certificate, names, authority[0], now))
     if kept:
-        return f"Kept the server certificate (valid until {day(kept[0])})."
+        return f"Kept the {name} certificate (valid until {day(kept[0])})."
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign_server(key, names, authority, now)
-    _save(folder, "server", certificate, key)
-    return f"Made a server certificate, valid until {day(certificate)}: {why}."
+    certificate = _sign_leaf(key, names, purposes, authority, now)
+    _save(folder, name, certificate, key)
+    return f"Made the {name} certificate, valid until {day(certificate)}: {why}."
 
 
 def _read(
@@ -122,7 +135,7 @@ def _authority_fault(certificate: x509.Certificate, names: tuple[x509.GeneralNam
     return "" if set(wanted) <= set(permitted or ()) else "a host lay outside the old one's names"
 
 
-def _server_fault(
+def _leaf_fault(
     certificate: x509.Certificate,
     names: tuple[x509.GeneralName, ...],
     authority: x509.Certificate,
@@ -180,9 +193,10 @@ def _sign_authority(key: Key, names: tuple[x509.GeneralName, ...], now: datetime
     return builder.sign(key, hashes.SHA256())
 
 
-def _sign_server(
+def _sign_leaf(
     key: Key,
     names: tuple[x509.GeneralName, ...],
+    purposes: tuple[x509.ObjectIdentifier, ...],
     authority: tuple[x509.Certificate, Key],
     now: datetime.datetime,
 ) -> x509.Certificate:
@@ -192,7 +206,7 @@ def _sign_server(
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(certificates=False), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (x509.ExtendedKeyUsage(purposes), False),
         (x509.SubjectAlternativeName(names), False),
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from tests.tools import tool
 GIXIES = ("gixy-ng", "gixy-next")
 
 
-@pytest.fixture
-def values() -> Iterator[EdgeValues]:
+@contextmanager
+def rendered(**changed: object) -> Iterator[EdgeValues]:
     """A rendered edge, as for a machine with enough descriptors: the gates know no excuse for a low limit."""
     with folder() as state:
-        prepared = prepare(state)
+        prepared = prepare(state, **changed)
         render(prepared, replace(inspect(), descriptors=65_536))
         yield prepared
+
+
+@pytest.fixture
+def values() -> Iterator[EdgeValues]:
+    """The product's."""
+    with rendered() as found:
+        yield found
 
 
 def gixy(name: str, edge: Path) -> tuple[int, str]:
@@ -72,6 +80,15 @@ def test_gixy_finds_nothing(values: EdgeValues, name: str) -> None:
     code, said = gixy(name, values.state / "edge")
     assert code == 0, said
     assert "Problem:" not in said
+
+
+def test_an_edge_of_applications_elsewhere_passes_the_same_gates() -> None:
+    """Its name for them is resolved by a name server."""
+    with rendered(app="tasks.app:8444", resolver="127.0.0.11") as found:
+        assert nginx_accepts(found) == ""
+        for name in GIXIES:
+            code, said = gixy(name, found.state / "edge")
+            assert code == 0, said
 
 
 @pytest.mark.parametrize("name", GIXIES)

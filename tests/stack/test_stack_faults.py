@@ -110,7 +110,7 @@ def test_the_settings_file_is_read(another: NewStack) -> None:
         file.write_text("PORTCULLIS_HOSTS=localhost,chat.example.org,127.0.0.1\n")
         said = stack.up()
         assert "stopped the former ones" in said
-        assert "Made a server certificate" in said
+        assert "Made the server certificate" in said
         assert "nothing was changed" in stack.up()
 
 

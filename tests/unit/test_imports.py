@@ -32,7 +32,7 @@ LAYERS = (
     {"shared"},
     {"backends"},
     # the edge
-    {"routes", "wire"},
+    {"routes", "wire", "inner"},
     # wiring of the program
     {"main", "traces", "worker", "gunicorn_conf", "__main__"},
 )
