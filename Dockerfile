@@ -167,3 +167,22 @@ USER 10007:10007
 WORKDIR /var/lib/portcullis
 LABEL org.opencontainers.image.title="portcullis exporters"
 CMD ["prometheus-node-exporter"]
+
+# ---- What runs the playbooks, for whoever has an engine and nothing else: ansible/controller
+
+FROM base AS controller
+RUN --mount=type=bind,source=containers,target=/containers \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    sh /containers/install.sh python3 python3-venv ca-certificates openssh-client docker-cli docker-buildx docker-compose
+COPY requirements/ansible.txt /build/
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /build/pip && python3 -m venv --without-pip /opt/ansible && \
+    if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi && \
+    /build/pip/bin/pip --python /opt/ansible/bin/python install --quiet --disable-pip-version-check \
+        --require-hashes --only-binary :all: --requirement /build/ansible.txt && \
+    rm -rf /build
+ENV PATH=/opt/ansible/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1
+# Whom it runs as and where is said by ansible/controller; by itself it may do nothing.
+USER 65534:65534
+LABEL org.opencontainers.image.title="portcullis controller"
+CMD ["ansible-playbook", "--version"]

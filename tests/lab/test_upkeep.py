@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from lab import outside
+from lab.lab import Played
 from stack import engine
+from stack.place import CLONE
 from stack.problem import Problem
 from tests.lab.conftest import Deployed
 from tests.stack.acme import pebble
@@ -80,6 +82,15 @@ def test_a_public_certificate_is_issued_shown_and_renewed(deployed: Deployed, tm
     own = deployed.lab.playbook("site", "--tags=chat,certificates")
     assert own.code == 0, own.said[-4000:]
     assert outside.round_trip(deployed.host, outside.NAME, outside.token(deployed.host)) == "well"
+
+
+def test_a_controller_without_python_does_the_same(deployed: Deployed) -> None:
+    """From a container: it reaches the host, builds nothing anew and finds nothing to change."""
+    assert deployed.lab.playbook("site").code == 0  # whatever other tests have set
+    words = [str(CLONE / "ansible" / "controller"), str(deployed.lab.inventory), "site", "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900.0, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert Played(done.stdout, 0).changed() == 0, done.stdout
 
 
 def test_the_console_lets_in_who_has_its_password(deployed: Deployed) -> None:
