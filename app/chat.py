@@ -88,8 +88,10 @@ class Chat:
         left = [room for room in list(connection.rooms) if self._hub.leave(connection, self._hub.rooms[room])]
         self._hub.remove(connection)
         await self._presence.release(connection.id)
+        user = connection.identity.user
         for room in left:
-            self._notices.went(room, connection.identity.user, said_so=said_so)
+            if seconds := self._notices.went(room, user, said_so=said_so):
+                await self._presence.away(room, user, seconds)
 
     async def handle(self, connection: Connection, text: str) -> None:
         """Carry out one text frame."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from app import fields, protocol
 from app.connection import Connection
@@ -29,6 +29,14 @@ _AT_ONCE: Final = 16_384
 """Bytes written before the reader is waited for, but for an event that is longer: as much as the smallest outbox."""
 
 Found = tuple[Entry, LiveRoom]
+
+
+class Arrival(NamedTuple):
+    """What decides whether others are told of it."""
+
+    elsewhere: bool
+    """The user is in the room by way of another process, as far as anybody was told."""
+    resumes: bool
 
 
 class Entrance:
@@ -96,8 +104,9 @@ class Entrance:
         if isinstance(found, Denied):
             return found
         cursor = self._greet(connection, verb, *found)
+        arrival = Arrival(entered is Entered.ELSEWHERE, verb.after is not None)
         try:
-            await self._follow(connection, *found, cursor, entered)
+            await self._follow(connection, *found, cursor, arrival)
         except StoreDown:
             # The client was told that it is in; that it is not, only another connection can tell it.
             connection.close(CloseCode.SLOW_CONSUMER)
@@ -122,10 +131,10 @@ class Entrance:
                 return entry, room
 
     async def _follow(
-        self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int, entered: Entered
+        self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int, arrival: Arrival
     ) -> None:
         """Page by page up to where the room is, each page behind the question who the user is now."""
-        while not self._join(connection, room, entry, cursor, entered):
+        while not self._join(connection, room, entry, cursor, arrival):
             reached = await self._replay(connection, room, cursor)
             if reached is None:
                 return
@@ -164,7 +173,7 @@ class Entrance:
             connection.send(data)
         return page[-1].offset if await connection.drained() else None
 
-    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, cursor: int, entered: Entered) -> bool:
+    def _join(self, connection: Connection, room: LiveRoom, entry: Entry, cursor: int, arrival: Arrival) -> bool:
         """Be live, with what is still missing from memory; False when that goes further back or would not fit."""
         recent = room.since(cursor)
         data = b"" if recent is None else protocol.events(recent, connection.profile)
@@ -175,7 +184,7 @@ class Entrance:
                 connection.send(data)
             if room.join(connection, entry):
                 user = connection.identity.user
-                self._notices.came(room.id, user, elsewhere=entered is Entered.ELSEWHERE)
+                self._notices.came(room.id, user, elsewhere=arrival.elsewhere, resumes=arrival.resumes)
         return True
 
 

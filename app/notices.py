@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from app import request_id
@@ -28,6 +29,7 @@ class Notices:
         online: Online,
         max_members: int,
         resume_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notify = notify
         self._say_typing = typing
@@ -35,27 +37,38 @@ class Notices:
         self._online = online
         self._max_members = max_members
         self._resume_seconds = resume_seconds
+        self._clock = clock
+        self._began = clock()
         self._pending: dict[tuple[RoomId, UserName], bool] = {}
         self._typing: dict[RoomId, set[UserName]] = {}
         self._departing: dict[tuple[RoomId, UserName], asyncio.TimerHandle] = {}
         self._flushing: asyncio.Task[None] | None = None
 
-    def came(self, room: RoomId, user: UserName, *, elsewhere: bool = False) -> None:
-        """A user has a first connection of this process in the room; `elsewhere` when another process has one."""
+    def came(self, room: RoomId, user: UserName, *, elsewhere: bool = False, resumes: bool = False) -> None:
+        """A user has a first connection of this process in the room; `elsewhere` when another process has one.
+
+        Who `resumes` when this process has only just begun was here before it, and nobody was told that they went.
+        """
         departing = self._departing.pop((room, user), None)
+        young = self._clock() - self._began < self._resume_seconds
         if departing is not None:
             departing.cancel()
-        elif not elsewhere:
+        elif not elsewhere and not (resumes and young):
             self._note(room, user, here=True)
 
-    def went(self, room: RoomId, user: UserName, *, said_so: bool) -> None:
-        """A user's last connection left the room; `said_so` when on purpose, so that no one waits for a resume."""
+    def went(self, room: RoomId, user: UserName, *, said_so: bool) -> float:
+        """A user's last connection left the room; `said_so` when on purpose, so that no one waits for a resume.
+
+        Returns for how many seconds nobody is told.
+        """
         self._typing.get(room, set()).discard(user)
         if said_so or self._resume_seconds <= 0:
             self._note(room, user, here=False)
         elif self._size(room) <= self._max_members:
             loop = asyncio.get_running_loop()
             self._departing[room, user] = loop.call_later(self._resume_seconds, self._gone, room, user)
+            return self._resume_seconds
+        return 0.0
 
     def typing(self, room: RoomId, user: UserName) -> None:
         """A user is writing."""

@@ -27,7 +27,7 @@ class Entered(Enum):
     NEW = "new"
     """No other process has its user there; whether this one has, it knows by itself."""
     ELSEWHERE = "elsewhere"
-    """The user is there by way of another process already."""
+    """The user is there by way of another process already, or was until just now and nobody was told of it."""
 
 
 class Presence(Protocol):
@@ -55,6 +55,10 @@ class Presence(Protocol):
 
     async def leave(self, room: RoomId, connection: ConnectionId) -> None:
         """Stop being one. Harmless when repeated."""
+        ...
+
+    async def away(self, room: RoomId, user: UserName, seconds: float) -> None:
+        """A user went without saying so: who of theirs enters within `seconds`, wherever, was there all the time."""
         ...
 
     async def online(self, room: RoomId) -> Collection[UserName]:

@@ -77,6 +77,9 @@ class MemoryPresence:
             if not members:
                 del self._rooms[room]
 
+    async def away(self, room: RoomId, user: UserName, seconds: float) -> None:
+        """See `Presence.away`: whoever tells of it knows it, too."""
+
     async def online(self, room: RoomId) -> Collection[UserName]:
         """See `Presence.online`."""
         return {self._leases[connection][0] for connection in self._rooms.get(room, ())}

@@ -7,6 +7,7 @@ time at which it ends; what has ended is never counted. What Redis lost, the pro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -72,8 +73,10 @@ return 0
 _ENTER: Final = Script.of(
     _LEASES,
     """
--- KEYS[3]: the room, KEYS[4]: the user. ARGV[3]: the user's name, ARGV[4]: the connection, ARGV[5]: the cap.
+-- KEYS[3]: the room, KEYS[4]: the user, KEYS[5]: who is away from the room. ARGV[3]: the user's name, ARGV[4]: the
+-- connection, ARGV[5]: the cap.
 -- Returns the user's other connections in the room: looked up one by one, for a user has a few and a room thousands.
+-- 'away' stands for one that nobody was told of to be gone.
 if lost() then return 4 end
 local function member(connection) return ARGV[3] .. ' ' .. connection end
 local function inside(connection)
@@ -85,6 +88,8 @@ local others = {}
 for _, one in ipairs(redis.call('ZRANGE', KEYS[4], string.format('(%.17g', now), '+inf', 'BYSCORE')) do
     if one ~= ARGV[4] and inside(one) then table.insert(others, one) end
 end
+if tonumber(redis.call('ZSCORE', KEYS[5], ARGV[3]) or '0') > now then table.insert(others, 'away') end
+redis.call('ZREM', KEYS[5], ARGV[3])
 return others
 """,
 )
@@ -103,6 +108,13 @@ _RENEW: Final = Script.of(
     """
 -- KEYS[3..]: a set each, ARGV[3..]: the member to keep there.
 for i = 3, #KEYS do renew(KEYS[i], ARGV[i]) end
+""",
+)
+_AWAY: Final = Script.of(
+    _LEASES,
+    """
+-- KEYS[3]: who is away from the room. ARGV[3]: the user's name.
+keep(KEYS[3], ARGV[3])
 """,
 )
 _ONLINE: Final = Script.of(
@@ -201,7 +213,8 @@ class RedisPresence:
         if lease is None:
             raise RedisDown("the connection holds no lease")
         words: list[Word] = [self._process, self._seconds, lease.user, connection, self._caps.per_room]
-        answer = await self._link.run(_ENTER, self._keys(f"room:{room}", f"user:{lease.user}"), words)
+        keys = self._keys(f"room:{room}", f"user:{lease.user}", f"away:{room}")
+        answer = await self._link.run(_ENTER, keys, words)
         if answer == _LOST:
             raise RedisDown("leases are being put back")
         if answer == _FULL:
@@ -217,7 +230,12 @@ class RedisPresence:
         lease = self._leases.get(connection)
         if lease is not None and room in lease.rooms:
             lease.rooms.discard(room)
-            await self._remove([(f"room:{room}", f"{lease.user} {connection}")])
+            await self._remove([(f"room:{room}", f"{lease.user} {connection}"), (f"away:{room}", lease.user)])
+
+    async def away(self, room: RoomId, user: UserName, seconds: float) -> None:
+        """See `Presence.away`. Never raises: without Redis they are announced anew."""
+        with contextlib.suppress(RedisDown):
+            await self._link.run(_AWAY, self._keys(f"away:{room}"), [self._process, seconds, user])
 
     async def online(self, room: RoomId) -> Collection[UserName]:
         """See `Presence.online`; without Redis, those of them that are connected to this process."""

@@ -83,6 +83,28 @@ async def test_a_process_hears_who_of_the_user_is_in_the_room_by_way_of_another(
         assert await here.enter(DEN, ConnectionId("e")) is Entered.NEW
 
 
+async def test_who_is_away_is_not_new_at_another_process(server: Server) -> None:
+    """Once, within the time; not who left on purpose meanwhile, nor anybody else, nor in another room."""
+    async with linked(server.where) as one, linked(server.where) as two:
+        here, there = await process(one, "one"), await process(two, "two")
+        for name, user in (("a", ANN), ("b", BOB)):
+            assert await there.acquire(ConnectionId(name), user, HOME) is None
+        a, b = ids("a", "b")
+        await here.away(DEN, ANN, 30.0)
+        assert await there.enter(DEN, b) is Entered.NEW
+        assert await there.enter(RoomId("hall"), a) is Entered.NEW
+        assert await there.enter(DEN, a) is Entered.ELSEWHERE
+        await there.leave(DEN, a)
+        assert await there.enter(DEN, a) is Entered.NEW
+        await here.away(DEN, ANN, 30.0)
+        await there.leave(DEN, a)
+        assert await there.enter(DEN, a) is Entered.NEW
+        await there.leave(DEN, a)
+        await here.away(DEN, ANN, 0.05)
+        await asyncio.sleep(0.1)
+        assert await there.enter(DEN, a) is Entered.NEW
+
+
 async def test_a_killed_processs_leases_end_by_themselves(link: RedisLink) -> None:
     """Not before their time, and without anybody's doing; those that are renewed stay."""
     dead, alive = await process(link, "dead", 1.0), await process(link, "alive", 1.0)
@@ -211,6 +233,7 @@ async def test_everything_that_it_keeps_ends_by_itself(link: RedisLink) -> None:
         )
         assert await presence.enter(RoomId(f"room-{number}"), ConnectionId(f"{number}"))
     await presence.renew(ids(*(f"{number}" for number in range(40))))
+    await presence.away(DEN, ANN, 3.0)
     keys = await link.call("KEYS", "*")
-    assert len(keys) == 3 * 40 + 2
+    assert len(keys) == 3 * 40 + 3
     assert all([0 < await link.call("PTTL", key) <= 3000 for key in keys])

@@ -77,6 +77,7 @@ async def everything(link: RedisLink, where: Where) -> None:
     await link.call("ZREM", f"{PREFIX}:processes", "node-1-a")
     await presence.renew([one])
     await presence.leave(DEN, one)
+    await presence.away(DEN, ANN, 1.0)
     await presence.close()
     here, there = Ears(), Ears()
     brokers = [

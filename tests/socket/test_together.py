@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -243,6 +244,29 @@ async def test_who_comes_by_the_other_server_too_is_not_announced_again(pair: Tw
     newcomer = await pair[1].connect(await pair[0].token(last), address=new_address())
     await newcomer.join()
     assert twin not in await announced(watching, last)
+
+
+async def test_who_loses_the_connection_and_resumes_at_the_other_was_never_away(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    """Neither gone nor come; the next newcomer is announced, and behind that nothing can be late."""
+    with (
+        database(cluster) as url,
+        redis_running("valkey") as redis,
+        two(tmp_path, url, redis, notices_resume_seconds="30") as pair,
+    ):
+        watcher, twin, last = new_name(), new_name(), new_name()
+        (watching,) = await members(pair, watcher)
+        lost = await pair[1].connect(await pair[0].token(twin), address=new_address())
+        entered = await lost.join()
+        await announced(watching, twin)
+        lost.socket.transport.abort()
+        until(lambda: pair[1].metric("chat_connections") == 0.0, "it is gone there")
+        back = await pair[0].connect(await pair[0].token(twin), address=new_address())
+        await back.send(type="join", room="lobby", after=entered["offset"], epoch=entered["epoch"])
+        assert (await back.until(type="joined"))["recovered"]
+        await members(pair, last)
+        assert twin not in await announced(watching, last)
 
 
 async def announced(client: Client, user: str) -> list[str]:

@@ -71,6 +71,30 @@ async def test_who_comes_right_back_was_never_away() -> None:
     assert await room.told.get() == ([], ["ann"])
 
 
+async def test_who_resumes_at_a_new_process_was_never_away() -> None:
+    """A restart took everybody's connection: nobody was told that they went. Who comes anew is told of, and later all."""
+    clock = [100.0]
+    room = Room()
+    notices = Notices(room.notify, room.say_typing, lambda _: 2, room.there, 100, 30.0, lambda: clock[0])
+    notices.came(DEFAULT_ROOM, ANN, resumes=True)
+    notices.came(DEFAULT_ROOM, BOB)
+    assert await room.told.get() == (["bob"], [])
+    clock[0] += 30.0
+    notices.came(DEFAULT_ROOM, ANN, resumes=True)
+    assert await room.told.get() == (["ann"], [])
+
+
+async def test_it_says_for_how_long_nobody_is_told() -> None:
+    """Nobody ever is of a large room, and at once of who said so."""
+    room = Room()
+    notices = room.notices(resume=30.0)
+    assert notices.went(DEFAULT_ROOM, ANN, said_so=False) == 30.0
+    assert notices.went(DEFAULT_ROOM, BOB, said_so=True) == 0.0
+    room.size = 101
+    assert notices.went(DEFAULT_ROOM, BOB, said_so=False) == 0.0
+    notices.stop()
+
+
 async def test_who_is_there_by_way_of_another_process_has_not_left() -> None:
     """Whether they were there all the time or came back elsewhere; the others' leave is told."""
     room = Room()
