@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 Place = str | tuple[str, int]
 """The path of a Unix socket, or a host and its port."""
 
-FORMS: Final = "must be unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME"
+FORMS: Final = (
+    "must be unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME"
+)
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _NAME: Final = re.compile(r"/[A-Za-z0-9._-]+")

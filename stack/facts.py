@@ -1,7 +1,7 @@
 """What only commands of the host know, for Prometheus: one text file each, in the format that scrapers read.
 
-`make up` writes when the certificate ends, `make backup` and `make drill` when they were done. A file stays when its writer is gone, so a
-fact is a point in time, never an age: the alert counts from it.
+`make up` writes when the certificate ends, `make backup` and `make drill` when they were done. A file stays when its
+writer is gone, so a fact is a point in time, never an age: the alert counts from it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def url_of(*clusters: Cluster) -> str:
 
 
 async def test_a_promotion_loses_nothing_that_was_acked(pair: tuple[Cluster, Cluster]) -> None:
-    """The primary is killed in the middle of writes; nothing is acked until the standby is promoted, and then all is."""
+    """The primary is killed in the middle of writes; nothing is acked until the standby is promoted."""
     primary, standby = pair
     acked: dict[str, int] = {}
     store = Store(url_of(primary, standby), 2.0, password_file=primary.password_file)

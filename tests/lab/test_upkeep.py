@@ -98,7 +98,9 @@ def test_the_console_lets_in_who_has_its_password(deployed: Deployed) -> None:
     password = secrets.token_urlsafe(12)
     words = ["openssl", "passwd", "-6", "-stdin"]
     made = subprocess.run(words, input=password, capture_output=True, text=True, check=True).stdout.strip()
-    done = deployed.lab.playbook("site", "--tags=base", "--extra-vars", json.dumps({"base_console_password_hash": made}))
+    done = deployed.lab.playbook(
+        "site", "--tags=base", "--extra-vars", json.dumps({"base_console_password_hash": made})
+    )
     assert done.code == 0, done.said[-4000:]
     assert made not in done.said
     assert deployed.host.ssh(f"echo {password} | su {ACCOUNT} -c 'id -un'").stdout.strip() == ACCOUNT

@@ -20,18 +20,18 @@ GIXIES = ("gixy-ng", "gixy-next")
 
 
 @contextmanager
-def rendered(**changed: object) -> Iterator[EdgeValues]:
+def prepared(**changed: object) -> Iterator[EdgeValues]:
     """A rendered edge, as for a machine with enough descriptors: the gates know no excuse for a low limit."""
     with folder() as state:
-        prepared = prepare(state, **changed)
-        render(prepared, replace(inspect(), descriptors=65_536))
-        yield prepared
+        found = prepare(state, **changed)
+        render(found, replace(inspect(), descriptors=65_536))
+        yield found
 
 
 @pytest.fixture
 def values() -> Iterator[EdgeValues]:
     """The product's."""
-    with rendered() as found:
+    with prepared() as found:
         yield found
 
 
@@ -84,7 +84,7 @@ def test_gixy_finds_nothing(values: EdgeValues, name: str) -> None:
 
 def test_an_edge_of_applications_elsewhere_passes_the_same_gates() -> None:
     """Its name for them is resolved by a name server."""
-    with rendered(app="tasks.app:8444", resolver="127.0.0.11") as found:
+    with prepared(app="tasks.app:8444", resolver="127.0.0.11") as found:
         assert nginx_accepts(found) == ""
         for name in GIXIES:
             code, said = gixy(name, found.state / "edge")

@@ -48,9 +48,10 @@ def test_an_application_of_another_authority_is_not_spoken_to(edge: Edge) -> Non
     until(lambda: edge.request("/").status == 200, "the application is spoken to again")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"app": "tasks.app:8444"}, {"app": "app"}, {"app": "a b:1", "resolver": "127.0.0.11"}, {"resolver": "dns"}]
-)
+UNSAFE = ({"app": "tasks.app:8444"}, {"app": "app"}, {"app": "a b:1", "resolver": "127.0.0.11"}, {"resolver": "dns"})
+
+
+@pytest.mark.parametrize("wrong", UNSAFE)
 def test_unsafe_values_are_refused(edge: Edge, wrong: dict[str, str]) -> None:
     """A name that nobody resolves would stop nginx, and anything else could be a directive."""
     with pytest.raises(UnsafeValueError):

@@ -24,7 +24,8 @@ LAYERS = (
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
     | {"bounded", "prometheus", "charts", "watch"}
-    | {"migrations", "redis_pipe", "redis_server", "redis_link", "limiter_redis", "presence_redis", "broker_redis", "nodes_redis"},
+    | {"redis_pipe", "redis_server", "redis_link", "limiter_redis", "presence_redis", "broker_redis", "nodes_redis"}
+    | {"migrations"},
     # the chat itself
     {"keys", "issuers", "tokens", "passwords", "sign_in", "auth", "connection", "hub", "batch", "notices", "drain"}
     | {"live_room", "rooms", "repair", "resync", "entrance", "floods", "charges", "marks", "handshake", "chat"},

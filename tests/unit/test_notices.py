@@ -72,7 +72,7 @@ async def test_who_comes_right_back_was_never_away() -> None:
 
 
 async def test_who_resumes_at_a_new_process_was_never_away() -> None:
-    """A restart took everybody's connection: nobody was told that they went. Who comes anew is told of, and later all."""
+    """A restart took all connections, and nobody was told that they went. Who comes anew is told of, and later all."""
     clock = [100.0]
     room = Room()
     notices = Notices(room.notify, room.say_typing, lambda _: 2, room.there, 100, 30.0, lambda: clock[0])

@@ -48,5 +48,5 @@ def test_it_says_where(url: str) -> None:
 @pytest.mark.parametrize("url", BAD)
 def test_it_says_nothing_else(url: str) -> None:
     """No password, no database, no option."""
-    with pytest.raises(ValueError, match="^must (be unix|carry no user)"):
+    with pytest.raises(ValueError, match=r"^must (be unix|carry no user)"):
         RedisUrl.of(url)
