@@ -11,7 +11,7 @@ SPREAD = -n 3 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup drill restore psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
+.PHONY: help up rollout down status logs user token metrics clean backup drill restore rotate psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ drill: ## restore a backup beside what is there and look through it, FROM=path o
 
 restore: ## FROM=path: put a backup in the place of what is there; asks first, or CONFIRM=yes; IDENTITY=path if encrypted
 	@$(STACK) restore
+
+rotate: ## new passwords for the stores and a new signing key, while clients are connected
+	@$(STACK) rotate
 
 psql: ## in containers: a prompt at the database
 	@$(STACK) psql

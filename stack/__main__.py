@@ -129,6 +129,12 @@ def restore(_: argparse.Namespace) -> int:
     return 0
 
 
+def rotate(_: argparse.Namespace) -> int:
+    """Make new passwords and a new signing key."""
+    stack().rotate()
+    return 0
+
+
 def psql(_: argparse.Namespace) -> int:
     """A prompt at the database."""
     return stack().psql()
@@ -184,6 +190,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
         backup,
         drill,
         restore,
+        rotate,
         psql,
         doctor,
     )

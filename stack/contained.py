@@ -25,6 +25,7 @@ from stack import (
     snapshot,
 )
 from stack.contained_rollout import ContainedRollout
+from stack.contained_rotation import ContainedRotation
 from stack.contained_start import ContainedStart
 from stack.embedded import KEPT
 from stack.place import Place
@@ -182,6 +183,11 @@ class Contained:
                 compose.run(self.place, "up", "--detach", "--no-deps", "--no-recreate", "--wait", "app")
         say("offsets have a new epoch, sessions are ended, keys are new")
         ContainedStart(self.asked, self.asked_settings).run()
+
+    def rotate(self) -> None:
+        """New passwords and a new signing key; clients resume."""
+        self._require()
+        ContainedRotation(self.place, self.settings).run()
 
     def psql(self) -> int:
         """As the database's superuser: it can do everything."""

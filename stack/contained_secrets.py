@@ -63,6 +63,12 @@ def make(place: Place, image: str) -> list[str]:
     if there:
         missing = ", ".join(name for name in wanted if name not in there)
         raise Problem(f"Of the secrets in {folder} these are gone: {missing}. Put them back, or delete the others too.")
+    return renew(place, image)
+
+
+def renew(place: Place, image: str) -> list[str]:
+    """Make the passwords anew, whatever is there; returns words about it. Containers see them once they are made anew."""
+    folder, wanted = compose.folder(place) / "secrets", content()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, (_, text) in wanted.items():
         write(folder / name, text.encode())

@@ -177,6 +177,10 @@ class Embedded:
                 raise Problem(f"{problem}\nThe chat is stopped. Start it with what it has now: make up") from None
         Start(self.asked, self.asked_settings).run()
 
+    def rotate(self) -> None:
+        """A new signing key; there is no server with a password."""
+        print(self.app("keys", "rotate"))
+
     def psql(self) -> int:
         """See stack.shape.Shape."""
         raise Problem(f"The store is a file of SQLite's: sqlite3 -readonly {self.place.data / 'chat.db'}")

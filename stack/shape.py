@@ -62,6 +62,10 @@ class Shape(Protocol):
         """Put a backup in the place of what is there."""
         ...
 
+    def rotate(self) -> None:
+        """Make new passwords for the stores, where there are any, and a new signing key."""
+        ...
+
     def psql(self) -> int:
         """A prompt at the database; its exit code."""
         ...

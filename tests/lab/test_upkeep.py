@@ -93,6 +93,17 @@ def test_a_controller_without_python_does_the_same(deployed: Deployed) -> None:
     assert Played(done.stdout, 0).changed() == 0, done.stdout
 
 
+def test_what_is_secret_is_made_anew(deployed: Deployed) -> None:
+    """By one playbook; the token that there was goes on to count."""
+    token, folder = outside.token(deployed.host), "/var/lib/portcullis/containers/secrets"
+    before = deployed.on_host(f"sha256sum {folder}/*_password")
+    done = deployed.lab.playbook("rotate-secrets")
+    assert done.code == 0, done.said[-4000:]
+    after = deployed.on_host(f"sha256sum {folder}/*_password")
+    assert not set(before.splitlines()) & set(after.splitlines())
+    assert outside.round_trip(deployed.host, outside.NAME, token) == "well"
+
+
 def test_the_console_lets_in_who_has_its_password(deployed: Deployed) -> None:
     """And lets become root with it; without a hash there is no such account, and what is no hash is refused."""
     password = secrets.token_urlsafe(12)

@@ -82,6 +82,15 @@ def test_token_prints_nothing_but_a_token(stack: RunningStack) -> None:
     assert done.stderr == ""
 
 
+def test_rotate_makes_another_signing_key(stack: RunningStack) -> None:
+    """Tokens of before count until they end, and the next ones are signed with the new key."""
+    stack.user("rotating")
+    before = stack.token("rotating")
+    assert "nothing" not in stack.make("rotate").stdout
+    after = stack.token("rotating")
+    assert before.partition(".")[0] != after.partition(".")[0]
+
+
 def test_token_of_nobody_is_refused(stack: RunningStack) -> None:
     """An unknown account, or none, is answered with a sentence and no token."""
     unknown = stack.make("token", "NAME=nobody-here", check=False)
