@@ -67,7 +67,7 @@ def make(place: Place, image: str) -> list[str]:
 
 
 def renew(place: Place, image: str) -> list[str]:
-    """Make the passwords anew, whatever is there; returns words about it. Containers see them once they are made anew."""
+    """Make the passwords anew; returns words about it. A container sees those that were there when it was made."""
     folder, wanted = compose.folder(place) / "secrets", content()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, (_, text) in wanted.items():
