@@ -89,9 +89,8 @@ class Chat:
         self._hub.remove(connection)
         await self._presence.release(connection.id)
         user = connection.identity.user
-        for room in left:
-            if seconds := self._notices.went(room, user, said_so=said_so):
-                await self._presence.away(room, user, seconds)
+        away = {room: self._notices.went(room, user, said_so=said_so) for room in left}
+        await asyncio.gather(*(self._presence.away(room, user, seconds) for room, seconds in away.items() if seconds))
 
     async def handle(self, connection: Connection, text: str) -> None:
         """Carry out one text frame."""
