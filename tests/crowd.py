@@ -55,7 +55,14 @@ class Poster:
             try:
                 await self._talk(client, enough)
             except ConnectionClosed:
+                await self._read_on(client)
                 self.closes[client.socket.close_code] += 1
+
+    async def _read_on(self, client: Client) -> None:
+        """What came before the close, and was not read when a post could no longer be sent."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self._note(json.loads(await client.socket.recv()))
 
     async def has_acked(self, posts: int) -> None:
         """Return once so many of its posts are acked."""
