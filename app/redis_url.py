@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import urlsplit
 
 Place = str | tuple[str, int]
 """The path of a Unix socket, or a host and its port."""
@@ -15,7 +14,8 @@ FORMS: Final = (
 )
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
-_NAME: Final = re.compile(r"/[A-Za-z0-9._-]+")
+_HOST: Final = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 """What a Sentinel takes for a name."""
 
 
@@ -41,21 +41,23 @@ class RedisUrl:
 
     @classmethod
     def _parsed(cls, url: str) -> Self:
-        scheme, host, path, query, fragment = urlsplit(url)
-        if query or fragment:
+        scheme, _, rest = url.partition("://")
+        host, slash, path = rest.partition("/")
+        if set("?#") & set(url):
             raise ValueError
         if scheme == "unix" and path and not host:
-            return cls((path,))
+            return cls((slash + path,))
         tls = scheme.startswith("rediss")
-        if scheme in ("redis", "rediss") and path in ("", "/", "/0"):
+        if scheme in ("redis", "rediss") and path in ("", "0"):
             return cls((_place(host, _PORT),), tls)
         if scheme in ("redis+sentinel", "rediss+sentinel") and _NAME.fullmatch(path):
-            return cls(tuple(_place(one, _SENTINEL_PORT) for one in host.split(",")), tls, path[1:])
+            return cls(tuple(_place(one, _SENTINEL_PORT) for one in host.split(",")), tls, path)
         raise ValueError
 
 
-def _place(text: str, port: int) -> Place:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
+def _place(text: str, usual: int) -> Place:
+    found = _HOST.fullmatch(text)
+    port = int(found["port"] or usual) if found else 0
+    if not found or not 0 < port < 1 << 16:
         raise ValueError
-    return parts.hostname, parts.port or port
+    return found["address"] or found["name"], port

@@ -52,8 +52,10 @@ def field(server: Server, section: str, name: str) -> str:
 
 
 def is_replica(server: Server) -> bool:
-    """Whether it follows another."""
-    return field(server, "replication", "role") == "slave"
+    """Whether it follows another. One that is just being made a replica hangs up on everybody."""
+    with contextlib.suppress(ConnectionError):
+        return field(server, "replication", "role") == "slave"
+    return False
 
 
 def knows_all(sentinel: Server) -> bool:

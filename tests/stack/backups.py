@@ -22,7 +22,7 @@ def drill(stack: RunningStack, source: Path, **more: str) -> None:
     """Try a kept one; Prometheus can know of it."""
     fact = stack.state / "facts" / "portcullis_restore_drill_timestamp_seconds.prom"
     fact.unlink(missing_ok=True)
-    assert "It can be restored: " in stack.make("drill", FROM=str(source), **more).stdout
+    assert "It can be restored: " in stack.make("drill", FROM=str(source), check=True, **more).stdout
     assert fact.exists()
 
 
