@@ -11,7 +11,7 @@ from pathlib import Path
 from stack.place import Place
 from stack.problem import Problem
 
-ENCRYPTED = ".age"
+ENCRYPTED, DRAFT = ".age", ".draft"
 POSTGRES, SQLITE, SEALED = b"PGDMP", b"\x1f\x8b", b"age-encryption.org/"
 """How a dump of pg_dump's, a compressed copy of a SQLite file and anything that age has encrypted begin."""
 SUFFIXES = {POSTGRES: ".dump", SQLITE: ".sqlite.gz"}
@@ -33,9 +33,10 @@ def folder(place: Place) -> Path:
 
 
 def newest(place: Place) -> Path | None:
-    """The youngest backup that is there."""
-    kinds = tuple(SUFFIXES.values())
-    found = [path for path in folder(place).glob("*") if path.name.removesuffix(ENCRYPTED).endswith(kinds)]
+    """The youngest backup that is there, whatever it is called."""
+    kinds = (*SUFFIXES, SEALED)
+    files = [path for path in folder(place).glob("*") if path.is_file() and path.suffix != DRAFT]
+    found = [path for path in files if _head(path).startswith(kinds)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -100,7 +101,7 @@ def renewal(settings: Mapping[str, str], say: Callable[[str], None]) -> Iterator
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
     """A file beside `path` that nobody else may read, gone afterwards unless it was moved."""
-    draft = path.with_name(path.name + ".draft")
+    draft = path.with_name(path.name + DRAFT)
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:

@@ -261,7 +261,7 @@ async def test_who_loses_the_connection_and_resumes_at_the_other_was_never_away(
         entered = await lost.join()
         await announced(watching, twin)
         lost.socket.transport.abort()
-        until(lambda: pair[1].metric("chat_connections") == 0.0, "it is gone there")
+        await asyncio.to_thread(until, lambda: pair[1].metric("chat_connections") == 0.0, "it is gone there")
         back = await pair[0].connect(await pair[0].token(twin), address=new_address())
         await back.send(type="join", room="lobby", after=entered["offset"], epoch=entered["epoch"])
         assert (await back.until(type="joined"))["recovered"]
