@@ -53,6 +53,20 @@ def test_ansible_lint_finds_a_bad_playbook(tmp_path: Path) -> None:
     assert "fqcn" in done.stdout + done.stderr
 
 
+def test_the_example_of_a_vault_opens_and_names_what_there_is(tmp_path: Path) -> None:
+    """With the password that the page says, and no other."""
+    vault = ANSIBLE / "inventories" / "one-host" / "group_vars" / "portcullis" / "vault.yml.example"
+    password = tmp_path / "password"
+    password.write_text("example\n")
+    done = _run("ansible-vault", "view", "--vault-password-file", password, vault)
+    assert done.returncode == 0, done.stderr
+    (name, _, value) = done.stdout.splitlines()[-1].partition(": ")
+    assert f"{name}:" in (ANSIBLE / "roles" / "base" / "defaults" / "main.yml").read_text()
+    assert value.startswith('"$6$')
+    password.write_text("another\n")
+    assert _run("ansible-vault", "view", "--vault-password-file", password, vault).returncode != 0
+
+
 def test_yamllint_is_content(tmp_path: Path) -> None:
     """And finds what it should."""
     done = _run("yamllint", "--strict", ".")
