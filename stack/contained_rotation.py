@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stack import compose, contained_secrets, images, lock, rollout
+from stack import compose, contained_secrets, lock, rollout
 from stack.contained_start import QUIETLY, ContainedStart
 from stack.problem import Problem
 
@@ -17,13 +17,15 @@ class ContainedRotation(ContainedStart):
         """The stores stop for seconds, in which posts are refused and nobody loses the connection; then the app is
         replaced as in a roll-out.
         """
-        if "app" not in compose.states(self.place):
+        running = compose.states(self.place)
+        if rollout.APP not in running:
             raise Problem("The stack is not running. Start it: make up")
+        # Those of what runs: what the clone has become meanwhile is for `make up` or `make rollout`.
+        self.images = {rollout.APP: running[rollout.APP].image}
         print(f"Rotation over {compose.project(self.place)}, state in {self.place.state}", flush=True)
         with lock.exclusive(self.place, self.steps.say):
-            self.images = images.names(self.place.clone)
             with self.steps.step("make new passwords") as notes:
-                notes.extend(contained_secrets.renew(self.place, compose.states(self.place)["app"].image))
+                notes.extend(contained_secrets.renew(self.place, self.images[rollout.APP]))
             with self.steps.step("restart the stores with them"):
                 self.recreate(*STORES)
             with self.steps.step("make a new signing key"):
