@@ -14,9 +14,7 @@ class ContainedRotation(ContainedStart):
     """One run of `make rotate`, step by step; one that was cut off is put in order by another."""
 
     def run(self) -> None:
-        """The stores stop for seconds, in which posts are refused and nobody loses the connection; then the app is
-        replaced as in a roll-out.
-        """
+        """The stores first, then the app as in a roll-out: in between posts are refused and nobody is disconnected."""
         running = compose.states(self.place)
         if rollout.APP not in running:
             raise Problem("The stack is not running. Start it: make up")
