@@ -1,4 +1,4 @@
-"""Passwords: Argon2id (RFC 9106) in a bounded pool of threads of low priority, so that hashing delays no socket."""
+"""Passwords: Argon2id (RFC 9106) in a bounded pool of threads, which give way to whoever serves sockets."""
 
 from __future__ import annotations
 
