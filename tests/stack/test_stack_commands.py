@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack.running import ROOT, RunningStack
+from tests.stack.through import Through
 
 
 def test_make_alone_prints_help() -> None:
@@ -82,13 +84,15 @@ def test_token_prints_nothing_but_a_token(stack: RunningStack) -> None:
     assert done.stderr == ""
 
 
-def test_rotate_makes_another_signing_key(stack: RunningStack) -> None:
+async def test_rotate_makes_another_signing_key(stack: RunningStack) -> None:
     """Tokens of before count until they end, and the next ones are signed with the new key."""
-    stack.user("rotating")
-    before = stack.token("rotating")
-    assert "nothing" not in stack.make("rotate").stdout
-    after = stack.token("rotating")
+    await asyncio.to_thread(stack.user, "rotating")
+    before = await asyncio.to_thread(stack.token, "rotating")
+    assert "signs now" in (await asyncio.to_thread(stack.make, "rotate")).stdout
+    after = await asyncio.to_thread(stack.token, "rotating")
     assert before.partition(".")[0] != after.partition(".")[0]
+    for token in (before, after):
+        assert (await (await Through(stack).connect(token)).join())["room"] == "lobby"
 
 
 def test_token_of_nobody_is_refused(stack: RunningStack) -> None:
