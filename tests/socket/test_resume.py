@@ -187,3 +187,20 @@ async def test_a_killed_server_is_no_gap(serve: Serve) -> None:
         if frame["type"] == "message":
             texts[frame["offset"]] = frame["message"]
     assert texts == {offset: f"m{number}" for number, offset in enumerate(acked)}
+
+
+async def test_who_resumes_after_a_restart_is_not_announced(serve: Serve) -> None:
+    """Nobody was told that they went; the next newcomer is announced, and behind that nothing can be late."""
+    server = serve(notices_resume_seconds=30)
+    room = await made(server)
+    watcher, twin, last = [await server.token(new_name()) for _ in range(3)]
+    joined = [await (await server.connect(token)).ask(type="join", room=room.id) for token in (watcher, twin)]
+    assert await asyncio.to_thread(server.stop) == 0
+    await asyncio.to_thread(server.start)
+    watching, back = await server.connect(watcher), await server.connect(twin)
+    for client, seen in zip((watching, back), joined, strict=True):
+        again = await client.ask(type="join", room=room.id, after=seen["offset"], epoch=seen["epoch"])
+        assert again["recovered"]
+    newcomer = await server.connect(last)
+    await newcomer.ask(type="join", room=room.id)
+    assert len((await watching.until(type="presence"))["joined"]) == 1
