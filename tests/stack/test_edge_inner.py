@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect as async_connect
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from certs.inner import ensure_inner
 from nginx.values import EdgeValues, UnsafeValueError
 from tests.patience import until
+from tests.socket.conftest import WIDE
+from tests.socket.server import Client, new_name
+from tests.socket.server import running as serving
 from tests.stack.edge import Edge, free_ports, running
 
 
@@ -49,6 +55,30 @@ def test_an_application_of_another_authority_is_not_spoken_to(edge: Edge) -> Non
 
 
 UNSAFE = ({"app": "tasks.app:8444"}, {"app": "app"}, {"app": "a b:1", "resolver": "127.0.0.11"}, {"resolver": "dns"})
+
+
+async def test_the_apps_own_listener_is_what_the_edge_speaks_to(edge: Edge, tmp_path: Path) -> None:
+    """The chat itself in the echo's place: a client posts through both, and its address is the one that was seen."""
+    settings = WIDE | {
+        "inner_bind": edge.values.app,
+        "inner_tls": str(edge.values.state / "inner"),
+        "hosts": "localhost",
+        "connections_per_address": "1",
+    }
+    edge.stop("app")
+    try:
+        with serving(tmp_path, **settings) as server:
+            token = await server.token(new_name())
+            words = {"ssl": edge.trust, "proxy": None, "additional_headers": {"Authorization": f"Bearer {token}"}}
+            url = f"wss://{edge.host}/ws/chat"
+            async with async_connect(url, subprotocols=["chat.v1"], **words) as socket:  # type: ignore[arg-type,list-item]
+                client = Client(socket)
+                await client.join()
+                assert (await client.post("through the wall"))["type"] == "ack"
+                with pytest.raises(InvalidStatus, match="429"):
+                    await async_connect(url, subprotocols=["chat.v1"], **words)  # type: ignore[arg-type,list-item]
+    finally:
+        edge.start_app()
 
 
 @pytest.mark.parametrize("wrong", UNSAFE)
