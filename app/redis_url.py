@@ -9,7 +9,7 @@ from typing import Final, Self
 Place = str | tuple[str, int]
 """The path of a Unix socket, or a host and its port."""
 
-FORMS: Final = (
+_FORMS: Final = (
     "must be unix:///PATH, redis://HOST:PORT, rediss://HOST:PORT or redis+sentinel://HOST:PORT,HOST:PORT/NAME"
 )
 _PORT: Final = 6379
@@ -37,7 +37,7 @@ class RedisUrl:
         try:
             return cls._parsed(url)
         except ValueError:
-            raise ValueError(FORMS) from None
+            raise ValueError(_FORMS) from None
 
     @classmethod
     def _parsed(cls, url: str) -> Self:

@@ -39,10 +39,10 @@ class Watched:
     sentinels: dict[int, Server]
     password_file: Path
 
-    def where(self, name: str = "chat", *, seconds: float = PATIENCE) -> Where:
+    def where(self, name: str = "chat") -> Where:
         """How the app is told."""
         places = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
-        return Where(f"redis+sentinel://{places}/{name}", "chat", self.password_file, seconds=seconds)
+        return Where(f"redis+sentinel://{places}/{name}", "chat", self.password_file, seconds=PATIENCE)
 
 
 def field(server: Server, section: str, name: str) -> str:
