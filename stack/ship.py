@@ -105,7 +105,8 @@ def pack(folder: Path, names: list[str]) -> dict[str, str]:
         with draft.open("wb") as out, subprocess.Popen(words, stdout=subprocess.PIPE, env=environ) as save:
             packed = subprocess.run(["gzip", "-1"], stdin=save.stdout, stdout=out, check=False)
         if save.returncode or packed.returncode:
-            raise Problem(f"The images could not be packed into {path}: is the disk full?")
+            draft.unlink()
+            raise Problem(f"The images could not be packed into {path}, for the reason above.")
         draft.replace(path)
     return {"archive": str(path)}
 
