@@ -16,7 +16,7 @@ from loadtest import counters, limits
 from loadtest.counters import Scrape
 from loadtest.limits import Limits
 from loadtest.local import Local
-from stack import compose, engine, processes, supervision
+from stack import compose, contained_settings, engine, processes, supervision
 from stack.embedded import Embedded
 
 PAGE = 4096
@@ -42,10 +42,11 @@ class Server:
 
 def local(stack: Local, words: Iterable[str]) -> Server:
     """The stack of this clone, which promises what it was started with, unless words say otherwise."""
-    workers = int(stack.settings.get("WORKERS", "1"))
     if isinstance(stack, Embedded):
+        workers = int(stack.settings.get("WORKERS", "1"))
         pids, restart = partial(_programs, stack), partial(_end, stack)
     else:
+        workers = int(contained_settings.workers(stack.settings))
         pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_again, stack)
     return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), workers, restart)
 

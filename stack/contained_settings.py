@@ -42,7 +42,7 @@ def for_compose(where: Place, settings: Mapping[str, str], images: Mapping[str, 
         "PORTCULLIS_FACTS": str(facts.folder(where)),
         "PORTCULLIS_ACME": str(where.acme),
         "PORTCULLIS_ALERTMANAGER_MADE_FROM": contained_watch.state(where),
-        "WORKERS": _workers(settings),
+        "WORKERS": workers(settings),
     }
     issuers, collector = settings.get("PORTCULLIS_ISSUERS", ""), settings.get("PORTCULLIS_OTLP_ENDPOINT", "")
     found |= _way_out("OUTSIDE", issuers not in ("", "[]") or collector != "")
@@ -89,8 +89,8 @@ def _files(settings: Mapping[str, str]) -> str:
     return asked
 
 
-def _workers(settings: Mapping[str, str]) -> str:
-    """One for each processor, unless told otherwise."""
+def workers(settings: Mapping[str, str]) -> str:
+    """One for each processor, unless told otherwise. Raises Problem."""
     asked = settings.get("WORKERS") or str(min(os.cpu_count() or 1, MOST_WORKERS))
     if not asked.isdigit() or not 1 <= int(asked) <= MOST_WORKERS:
         raise Problem(f"WORKERS must be from 1 to {MOST_WORKERS} in containers, and is {asked!r}.")
