@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from lab import outside
 from lab.host import Host
 from lab.lab import running
+from stack.problem import Problem
 from tests.lab.conftest import NAME, Deployed
 
 EVENTS = "SELECT count(*) FROM events;"
@@ -37,3 +40,5 @@ def test_a_lost_host_is_replaced_by_a_new_one(deployed: Deployed, tmp_path: Path
         assert _asked(host, EVENTS) == events
         assert host.ssh("sudo", "portcullis", "token", "NAME=kept").returncode == 0
         assert outside.round_trip(host, outside.NAME, outside.token(host)) == "well"
+        with pytest.raises(Problem, match=r"token_invalid|401"):
+            outside.round_trip(host, outside.NAME, token)

@@ -124,6 +124,26 @@ def test_a_drill_runs_on_schedule_and_its_age_is_a_metric(deployed: Deployed) ->
     assert "It can be restored: " in done.said
 
 
+def test_an_encrypted_backup_is_drilled_from_where_its_identity_is(deployed: Deployed, tmp_path: Path) -> None:
+    """Not by the host itself, which has nothing that opens it, and has no timer that would fail each week."""
+    identity = deployed.on_host("age-keygen 2>/dev/null")
+    recipient = next(line.rpartition(" ")[2] for line in identity.splitlines() if "public key" in line)
+    file = tmp_path / "identity"
+    file.write_text(identity + "\n")
+    sealed = json.dumps({"chat_settings": {"PORTCULLIS_BACKUP_RECIPIENT": recipient}})
+    done = deployed.lab.playbook("site", "--tags=chat,backup", "--extra-vars", sealed)
+    assert done.code == 0, done.said[-4000:]
+    assert deployed.host.ssh("systemctl is-active portcullis-drill.timer").stdout.strip() == "inactive"
+    assert deployed.on_host("portcullis-backup | tail -n 1").endswith(".age")
+    assert "IDENTITY=" in deployed.lab.playbook("drill").said
+    drilled = deployed.lab.playbook("drill", "--extra-vars", json.dumps({"backup_identity": str(file)}))
+    assert drilled.code == 0 and "It can be restored: " in drilled.said, drilled.said[-4000:]
+    assert deployed.on_host("ls /run/portcullis-identity 2>/dev/null; true") == ""
+    deployed.on_host("rm /var/lib/portcullis/backups/*.age")
+    again = deployed.lab.playbook("site", "--tags=chat,backup")
+    assert again.code == 0, again.said[-4000:]
+
+
 def test_the_chat_comes_back_after_a_reboot(deployed: Deployed) -> None:
     """Engine, containers and firewall are there again by themselves, without what was on trial when it went down."""
     live, wanted = "/etc/portcullis/firewall.nft", "/etc/portcullis/trial/firewall/wanted"
