@@ -10,7 +10,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from stack import base_image, compose, engine, images
+from stack import base_image, compose, engine, images, ship
+from stack.problem import Problem
 from tests.containers.contained import ContainedStack
 from tests.stack.running import ROOT
 
@@ -70,3 +71,10 @@ def test_nothing_is_made_anew_where_no_fix_is_out(contained: ContainedStack) -> 
     assert all(target in said for target in before)
     assert "nothing was changed" in said
     assert images.names(contained.clone) == before
+
+
+def test_an_image_that_is_gone_is_not_packed(tmp_path: Path) -> None:
+    """It says so, and leaves no half of a file."""
+    with pytest.raises(Problem, match="could not be packed"):
+        ship.pack(tmp_path, ["portcullis.invalid/gone:gone"])
+    assert list(tmp_path.iterdir()) == []
