@@ -16,7 +16,7 @@ from loadtest import counters, limits
 from loadtest.counters import Scrape
 from loadtest.limits import Limits
 from loadtest.local import Local
-from stack import compose, contained_settings, engine, processes, supervision
+from stack import compose, contained_settings, counter, engine, processes, supervision
 from stack.embedded import Embedded
 
 PAGE = 4096
@@ -25,7 +25,7 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """One stack from the inside."""
+    """One stack from the inside. Looking costs it next to nothing, or the look itself would be what people feel."""
 
     exposition: Callable[[], str]
     memory: Callable[[], float | None]
@@ -42,13 +42,28 @@ class Server:
 
 def local(stack: Local, words: Iterable[str]) -> Server:
     """The stack of this clone, which promises what it was started with, unless words say otherwise."""
+    promised = limits.chosen(stack.settings, words)
     if isinstance(stack, Embedded):
         workers = int(stack.settings.get("WORKERS", "1"))
-        pids, restart = partial(_programs, stack), partial(_end, stack)
-    else:
-        workers = int(contained_settings.workers(stack.settings))
-        pids, restart = partial(_contained, compose.states(stack.place)["app"].id), partial(_again, stack)
-    return Server(stack.metrics, lambda: resident(pids()), limits.chosen(stack.settings, words), workers, restart)
+        return Server(stack.metrics, Memory(partial(_programs, stack)), promised, workers, partial(_end, stack))
+    workers = int(contained_settings.workers(stack.settings))
+    containers = compose.states(stack.place)
+    pids = partial(_contained, containers["app"].id)
+    return Server(_counter(containers["counter"].id), Memory(pids), promised, workers, partial(_again, stack))
+
+
+class Memory:
+    """The resident bytes of some processes together, which are looked for again once one of them is gone."""
+
+    def __init__(self, find: Callable[[], list[int]]) -> None:
+        self._find = find
+        self._pids: list[int] = []
+
+    def __call__(self) -> float | None:
+        """None when there is no process."""
+        if not self._pids or not all(Path(f"/proc/{pid}").exists() for pid in self._pids):
+            self._pids = self._find()
+        return resident(self._pids)
 
 
 def _programs(stack: Embedded) -> list[int]:
@@ -59,6 +74,18 @@ def _contained(container: str) -> list[int]:
     """As this machine numbers them; none where the engine runs elsewhere."""
     done = engine.attempt("top", container, "-eo", "pid")
     return [] if done.returncode else [int(line) for line in done.stdout.split()[1:]]
+
+
+def _counter(container: str) -> Callable[[], str]:
+    """All metrics of a stack in containers, asked for on their own network: `make metrics` starts a process there."""
+    networks = engine.inspect(container)[0]["NetworkSettings"]["Networks"]
+    address = next(one["IPAddress"] for one in networks.values())
+    return partial(_got, f"http://{address}:{counter.PORT}/metrics", urllib.request.ProxyHandler({}))
+
+
+def _got(url: str, *handlers: urllib.request.BaseHandler) -> str:
+    with urllib.request.build_opener(*handlers).open(url, timeout=SECONDS) as answer:
+        return str(answer.read().decode())
 
 
 def _end(stack: Embedded) -> None:
@@ -75,13 +102,10 @@ def _again(stack: Local) -> None:
 
 def remote(url: str, ca: str, words: Iterable[str]) -> Server:
     """A server whose metrics answer at `url`, which must be those of app and edge together."""
-    context = ssl.create_default_context(cafile=ca or None) if url.startswith("https:") else None
-
-    def ask() -> str:
-        with urllib.request.urlopen(url, timeout=SECONDS, context=context) as answer:  # noqa: S310 - the caller's own
-            return str(answer.read().decode())
-
-    return Server(ask, lambda: None, limits.chosen({}, words))
+    context = ssl.create_default_context(cafile=ca or None)
+    return Server(
+        partial(_got, url, urllib.request.HTTPSHandler(context=context)), lambda: None, limits.chosen({}, words)
+    )
 
 
 def resident(pids: list[int]) -> float | None:
