@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from app.limiter import MESSAGE_LIMITS, Limiter
 from app.lock import StoreLock
 from app.marks import Marks
 from app.metrics import Metrics
-from app.model import RoomId, SessionId
+from app.model import RoomId, SessionId, UserName
 from app.notices import Notices
 from app.outcome import Outcome
 from app.presence import Presence
@@ -157,7 +157,6 @@ def build(settings: Settings) -> Backends:
     resync = Resync(store, hub)
     shared = share(settings, metrics, resync)
     limiter, presence, broker = shared.limiter, shared.presence, shared.broker
-    broker.subscribe(hub.deliver, hub.revoke, hub.notify, hub.typing)
     auth = Auth(settings, store, open_keys(settings))
     batch = Batch(store, broker.publish, metrics, settings.batch_posts, settings.queued_posts)
     notices = Notices(
@@ -168,6 +167,12 @@ def build(settings: Settings) -> Backends:
         settings.notices_max_members,
         settings.notices_resume_seconds,
     )
+
+    def notice(room: RoomId, joined: Sequence[UserName], left: Sequence[UserName]) -> None:
+        notices.heard(room, left)
+        hub.notify(room, joined, left)
+
+    broker.subscribe(hub.deliver, hub.revoke, notice, hub.typing)
     drain = Drain(hub, batch, metrics, settings.drain_seconds)
     doorman = Doorman(settings, auth, limiter, presence, drain, metrics)
     rooms = Rooms(settings, store, limiter, presence, broker, batch, notices, charges, marks, metrics)

@@ -70,6 +70,13 @@ class Notices:
             return self._resume_seconds
         return 0.0
 
+    def heard(self, room: RoomId, left: Sequence[UserName]) -> None:
+        """Some process has announced that these left: who came back there, and then left, is not announced twice."""
+        for user in left:
+            departing = self._departing.pop((room, user), None)
+            if departing is not None:
+                departing.cancel()
+
     def typing(self, room: RoomId, user: UserName) -> None:
         """A user is writing."""
         if self._size(room) <= self._max_members:

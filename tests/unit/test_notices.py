@@ -84,6 +84,19 @@ async def test_who_resumes_at_a_new_process_was_never_away() -> None:
     assert await room.told.get() == (["ann"], [])
 
 
+async def test_who_came_back_elsewhere_and_left_there_has_left_once() -> None:
+    """The other process has announced it; who went from here alone is announced by this one."""
+    room = Room()
+    notices = room.notices(resume=0.05)
+    notices.went(DEFAULT_ROOM, ANN, said_so=False)
+    notices.went(DEFAULT_ROOM, BOB, said_so=False)
+    notices.heard(DEFAULT_ROOM, [ANN])
+    notices.heard(DEFAULT_ROOM, [ANN])
+    assert await room.told.get() == ([], ["bob"])
+    notices.came(DEFAULT_ROOM, ANN)
+    assert await room.told.get() == (["ann"], [])
+
+
 async def test_it_says_for_how_long_nobody_is_told() -> None:
     """Nobody ever is of a large room, and at once of who said so."""
     room = Room()
