@@ -17,7 +17,8 @@ from app.lock import StoreLocked
 from app.model import Account, Credential, Identity, UserName
 from app.names import valid_name
 from app.passwords import Passwords, one_time_password
-from app.settings import Settings, SettingsError, check_secrets, load
+from app.secret_files import check_secrets
+from app.settings import Settings, SettingsError, load
 from app.store import SchemaMismatch, Store, StoreDown
 from app.tokens import Tokens
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from app import inner, logs
 from app.keys import open_keys
 from app.lock import StoreLock, StoreLocked
-from app.settings import Settings, SettingsError, check_secrets, load
+from app.secret_files import check_secrets
+from app.settings import Settings, SettingsError, load
 from app.store import SchemaMismatch, Store, StoreDown
 from app.store_database import kind_of
 

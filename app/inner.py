@@ -7,7 +7,8 @@ import ssl
 from pathlib import Path
 from typing import Final
 
-from app.settings import Settings, SettingsError, read_secret
+from app.secret_files import read_secret
+from app.settings import Settings, SettingsError
 
 HANDSHAKE_SECONDS: Final = 5.0
 """For a TLS handshake; an edge takes milliseconds."""

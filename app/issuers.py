@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from jwt import PyJWK, PyJWTError
 
 from app import bounded, request_id
-from app.settings import Issuer
+from app.issuer import Issuer
 
 FRESH_SECONDS: Final = 600.0
 """After this a key set is fetched again before it is believed."""

@@ -29,7 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt import PyJWK
 from jwt.algorithms import ECAlgorithm
 
-from app.settings import Settings, SettingsError, read_secret
+from app.secret_files import read_secret
+from app.settings import Settings, SettingsError
 
 LOOK_SECONDS: Final = 1.0
 """How old the view of the folder may be; an unknown kid looks at once."""

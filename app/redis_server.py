@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.redis_pipe import Pipe, Pushed, RedisDown
 from app.redis_url import Place, RedisUrl
-from app.settings import read_secret
+from app.secret_files import read_secret
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import ssl
-import stat
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,8 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as NoJSON
 
+from app.issuer import Issuer
 from app.redis_url import RedisUrl
 
 PREFIX = "PORTCULLIS_"
@@ -42,27 +39,6 @@ _ADDRESS = re.compile(rf"http://(?:{_HOST.pattern}):([0-9]{{1,5}})")
 
 class SettingsError(Exception):
     """The settings are unknown, unsafe or unreadable; the message is the sentence to show."""
-
-
-class Issuer(BaseModel):
-    """An external identity provider whose tokens are accepted (OpenID Connect Core 1.0 §2, RFC 7517)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    issuer: str = Field(min_length=1)
-    audience: str = Field(min_length=1)
-    jwks_url: str = Field(pattern=r"^https://|^http://(localhost|127\.0\.0\.1)[:/]")
-    algorithms: tuple[str, ...] = ("ES256", "RS256", "EdDSA")
-    name_claim: str = "preferred_username"
-
-    @field_validator("algorithms")
-    @classmethod
-    def only_signatures(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """A JWKS publishes public keys: an HMAC algorithm here would let anyone sign with them."""
-        allowed = {"ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"}
-        if not value or not set(value) <= allowed:
-            raise ValueError("must be a non-empty list of public-key algorithms such as ES256 or RS256")
-        return value
 
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -405,18 +381,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         raise SettingsError(f"{PREFIX}ISSUERS: is not a JSON list of issuers.") from None
 
 
-def check_secrets(settings: Settings) -> None:
-    """Raises SettingsError where a server's password or CA is not there, now rather than with the first connection."""
-    for path in (settings.database_password_file, settings.redis_password_file):
-        if path is not None:
-            read_secret(path)
-    if settings.redis_ca_file is not None:
-        try:
-            ssl.create_default_context(cafile=settings.redis_ca_file)
-        except OSError as error:  # SSLError is one
-            raise SettingsError(f"{PREFIX}REDIS_CA_FILE: {settings.redis_ca_file} holds no certificate.") from error
-
-
 def _has_password(url: str) -> bool:
     """Before the host or among the options; a path that happens to have an @ in it counts, too."""
     parts = urlsplit(url)
@@ -433,20 +397,3 @@ def _sentence(item: Any) -> str:
         where = where.upper()
     name = where if where in BARE else PREFIX + where
     return f"{name}: {text}."
-
-
-def read_secret(path: Path, least_bytes: int = 1) -> bytes:
-    """A secret file's content without its final newline.
-
-    Raises SettingsError when it is missing, too short, or readable by anyone but its owner.
-    """
-    try:
-        mode = path.stat().st_mode
-        content = path.read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        raise SettingsError(f"The secret file {path} cannot be read: {error.strerror}.") from None
-    if stat.S_IMODE(mode) & 0o077:
-        raise SettingsError(f"The secret file {path} can be read by others: run chmod 600 on it.")
-    if len(content) < least_bytes:
-        raise SettingsError(f"The secret file {path} is too short: it needs at least {least_bytes} bytes.")
-    return content

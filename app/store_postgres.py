@@ -12,7 +12,8 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 
-from app.settings import SettingsError, read_secret
+from app.secret_files import read_secret
+from app.settings import SettingsError
 from app.store_faults import StoreDown, StoreTaken, Unfit
 from app.store_grants import grant
 

@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from jwt import PyJWK, PyJWT, PyJWTError, get_unverified_header
 
+from app.issuer import Issuer
 from app.issuers import IssuerDown, RemoteKeys
 from app.keys import Keys
 from app.model import Identity, SessionId
-from app.settings import Issuer, Settings, SettingsError
+from app.settings import Settings, SettingsError
 from app.verdict import Reason
 
 MAX_BYTES: Final = 8192

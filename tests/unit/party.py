@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 
 from app.backends import Backends, build, opened
+from app.issuer import Issuer
 from app.keys import create_key
 from app.main import Portcullis
 from app.model import Revocation, UserName
-from app.settings import Issuer, Settings
+from app.settings import Settings
 from app.store import Store
 
 ORIGIN = "https://localhost:8443"

@@ -16,14 +16,14 @@ SOURCES = sorted((ROOT / "app").rglob("*.py"))
 LAYERS = (
     # words: no I/O
     {"roles", "model", "verdict", "names", "verbs", "frames", "fields", "protocol", "settings", "metrics", "logs"}
-    | {"asyncapi", "outcome", "redis_url", "request_id"},
+    | {"asyncapi", "issuer", "outcome", "redis_url", "request_id"},
     # seams and what they are made of
     {"address", "lock", "limiter", "limiter_memory", "presence", "presence_memory", "broker", "broker_memory", "nodes"}
     | {"store", "store_accounts", "store_audit", "store_bans", "store_changes", "store_database", "store_edits"}
     | {"store_events", "store_heads", "store_listings", "store_members", "store_retention", "store_rooms"}
     | {"store_faults", "store_grants", "store_lane", "store_lists", "store_postgres", "store_schema", "store_seats"}
     | {"store_sessions", "store_sqlite", "store_turns"}
-    | {"bounded", "prometheus", "charts", "watch"}
+    | {"bounded", "prometheus", "charts", "secret_files", "watch"}
     | {"redis_pipe", "redis_server", "redis_link", "limiter_redis", "presence_redis", "broker_redis", "nodes_redis"}
     | {"migrations"},
     # the chat itself
@@ -51,7 +51,8 @@ HOMES = {
     "orjson": {"protocol", "broker_redis"},
     "prometheus_client": {"metrics", "gunicorn_conf"},
     "psycopg": {"store_postgres"},
-    "pydantic": {"verbs", "frames", "protocol", "settings", "asyncapi", "routes", "broker_redis", "prometheus"},
+    "pydantic": {"verbs", "frames", "protocol", "settings", "issuer", "asyncapi", "routes", "broker_redis"}
+    | {"prometheus"},
     "pydantic_core": {"verbs"},
     "pydantic_settings": {"settings"},
     "sqlalchemy": {name for name in RANK if name.startswith("store")} | {"migrations"},

@@ -19,9 +19,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from app import tokens as tokens_module
+from app.issuer import Issuer
 from app.keys import KeyFolder, SharedSecret, create_key, prune_keys
 from app.model import Credential, Identity, SessionId, UserName
-from app.settings import Issuer, Settings, SettingsError
+from app.settings import Settings, SettingsError
 from app.tokens import Claims, Tokens, Use
 from app.verdict import Reason
 from tests.unit.identity_provider import Provider, provider, token
