@@ -17,7 +17,7 @@ from stack import valkey
 from stack.problem import Problem
 from tests import canary, postgres
 from tests.clients import end_clients
-from tests.containers import contained
+from tests.containers.contained import ContainedStack, up
 from tests.patience import THOROUGH
 from tests.stack.running import RunningStack, new_stack
 
@@ -78,14 +78,20 @@ def nothing_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[RunningStack]:
+def contained() -> Iterator[ContainedStack]:
+    """One in containers, shared by the session: leave it healthy."""
+    with up() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
     """A healthy stack with default settings, shared by the session: leave it healthy.
 
-    With TEST_SHAPE=containers it is one in containers, which nobody who speaks to it can tell.
+    With TEST_SHAPE=containers it is the one in containers, which nobody who speaks to it can tell.
     """
     if os.environ.get("TEST_SHAPE") == "containers":
-        with contained.up() as running:
-            yield running
+        yield request.getfixturevalue("contained")
         return
     with new_stack() as running:
         running.up()

@@ -1,19 +1,8 @@
-"""One stack in containers for this folder."""
+"""What every test of containers needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-from tests.containers.contained import ContainedStack, up
-
-
-@pytest.fixture(scope="session")
-def contained() -> Iterator[ContainedStack]:
-    """Shared by all: leave it healthy."""
-    with up() as stack:
-        yield stack
 
 
 @pytest.fixture(autouse=True)
