@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from stack import valkey
 from stack.problem import Problem
-from tests import canary, postgres
+from tests import canary, places, postgres
 from tests.clients import end_clients
 from tests.containers.contained import ContainedStack, up
 from tests.patience import THOROUGH
@@ -24,6 +25,8 @@ from tests.stack.running import RunningStack, new_stack
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
+# pytest's own folders, and those of every program that is started.
+os.environ["TMPDIR"] = tempfile.tempdir = str(places.FOLDER)
 LONGEST = ("test_delivery.py", "test_store_properties.py")
 COSTLY = ("browser", "crowds")
 """Folders with one browser, or one stack for crowds."""

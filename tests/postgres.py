@@ -19,8 +19,9 @@ import psycopg
 
 from app.migrations import migrate
 from stack import packages, unix_user
+from tests import places
 from tests.patience import PATIENCE, until
-from tests.stack.running import FOLDERS, free_port
+from tests.stack.running import free_port
 
 OWNER, ROLE = "portcullis_owner", "portcullis"
 PASSWORD = "a-password-of-tests"
@@ -35,6 +36,8 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "60",
     "shared_buffers": "32MB",
+    # It may lie in memory, and there are several.
+    "max_wal_size": "128MB",
     # Two writers that wait for each other are told so at once.
     "deadlock_timeout": "100ms",
     "log_min_error_statement": "panic",
@@ -218,7 +221,7 @@ def standby(of: Cluster) -> Iterator[Cluster]:
 def _placed(disk_mib: int = 0) -> Iterator[Path]:
     """A folder of the server's user."""
     unix_user.create()
-    folder = Path(tempfile.mkdtemp(prefix="portcullis-pg-", dir=FOLDERS))
+    folder = Path(tempfile.mkdtemp(prefix="portcullis-pg-", dir=places.FOLDER))
     user = unix_user.for_app()
     if disk_mib:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m,mode=700", "tmpfs", folder], check=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stack import compose, contained_secrets, engine
-from tests import canary
+from tests import canary, places
 from tests.stack import running
 from tests.stack.running import RunningStack, free_port
 
@@ -107,7 +107,7 @@ def up(settings: Mapping[str, str] | None = None, disk: int = 0) -> Iterator[Con
     the machine has.
     """
     assert engine.reachable(), "these tests need a container engine: make engine"
-    folder = Path(tempfile.mkdtemp(prefix="portcullis-containers-", dir=running.FOLDERS))
+    folder = Path(tempfile.mkdtemp(prefix="portcullis-containers-", dir=places.FOLDER))
     folder.chmod(0o755)
     ports = {f"PORTCULLIS_{name}_PORT": str(free_port()) for name in ("PROMETHEUS", "ALERTMANAGER")}
     ours = {name: value for name, value in (settings or {}).items() if name.startswith("PORTCULLIS_")}

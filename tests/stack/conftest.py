@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.running import FOLDERS, RunningStack, new_stack
+from tests import places
+from tests.stack.running import RunningStack, new_stack
 
 NewStack = Callable[..., AbstractContextManager[RunningStack]]
 
@@ -53,6 +54,6 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     assert os.geteuid() == 0, "tests of the stack make users, and must be run by root"
     name = f"pc-{secrets.token_hex(4)}"
     with ExitStack() as after:
-        subprocess.run(["useradd", "--create-home", "--home-dir", str(FOLDERS / name), name], check=True)
+        subprocess.run(["useradd", "--create-home", "--home-dir", str(places.FOLDER / name), name], check=True)
         after.callback(subprocess.run, ["userdel", "--remove", name], check=True, capture_output=True)
-        yield Person(name, FOLDERS / name)
+        yield Person(name, places.FOLDER / name)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stack import exposition, listeners, processes
 from stack.place import Place
-from tests import canary
+from tests import canary, places
 from tests.clients import hang_up
 from tests.socket.server import Server
 
@@ -25,7 +25,8 @@ SECONDS = 120.0
 """How long any make target may take before the test gives up on it."""
 PORTS = range(20_000, 32_000)
 """Below the range from which the kernel gives outgoing connections their ports."""
-FOLDERS = Path("/var/tmp")  # noqa: S108 - the service users must reach it
+FOREIGN = ("PORTCULLIS_", "COVERAGE_", "MAKE", "MFLAGS", "YES", "CONFIRM")
+"""What the names of variables begin with that would reach a stack from the make that runs the tests."""
 SEEDED = ("venv", "uv")
 
 
@@ -87,8 +88,8 @@ class RunningStack:
         return ssl.create_default_context(cafile=str(self.ca))
 
     def environ(self) -> dict[str, str]:
-        """The environment of make: ours without other settings of Portcullis, and this stack's."""
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(("PORTCULLIS_", "COVERAGE_"))}
+        """The environment of make: ours without other settings and other makes' words, and this stack's settings."""
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
         return ours | {
             "PORTCULLIS_STATE": str(self.state),
             "PORTCULLIS_SHAPE": "embedded",
@@ -210,7 +211,7 @@ def new_stack(
 
     `seed` is another stack's state folder, whose finished environment is taken over to save the installation.
     """
-    folder = Path(tempfile.mkdtemp(prefix="portcullis-test-", dir=FOLDERS))
+    folder = Path(tempfile.mkdtemp(prefix="portcullis-test-", dir=places.FOLDER))
     folder.chmod(0o755)
     stack = RunningStack(folder / "state", dict(settings or {}), before=before, watched=watched)
     try:
