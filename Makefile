@@ -86,10 +86,8 @@ test: test-host test-containers ## everything, against real servers, stores, con
 
 # COVERAGE=1 takes a fifth more time.
 test-host: machine environment ## what needs no containers; COVERAGE=1 measures what of the app it runs
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m tests.tools
+	@$(BIN)/python -m tests.tools >/dev/null & \
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy; found=$$?; wait $$! && exit $$found
 	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs --ignore=tests/lab tests
 	$(if $(COVERAGE),$(BIN)/coverage combine -q && $(BIN)/coverage report --include='app/*' --fail-under=95)

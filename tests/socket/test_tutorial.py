@@ -120,6 +120,9 @@ async def test_section_broadcast(usual: Server) -> None:
     """'Real-world Example': everybody reads everybody's posts in one order, the sender too, under the true name."""
     names = [new_name() for _ in range(3)]
     clients = [await tutorial(usual, name) for name in names]
+    for client in clients:  # who hears themselves is in
+        await client.send(message="here", id="here")
+        await client.until(id="here")
     word = new_name()
     for client in clients:
         await client.send(message=word)
