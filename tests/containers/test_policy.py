@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from stack import compose, engine
 from tests.containers.contained import ContainedStack
 from tests.containers.policy import EFFECTIVE, RULES, broken, broken_effect
+from tests.patience import until
 
 BREAKS: dict[str, Callable[[dict[str, Any]], object]] = {
     "non-root": lambda one: one.pop("user"),
@@ -88,6 +90,9 @@ def test_a_plain_container_misses_every_rule(contained: ContainedStack) -> None:
     ours = ("--user=0", "--publish=6379", "--pid=host", "--volume=/tmp:/host", "--env=DATABASE_PASSWORD=x")
     container = engine.run("run", "--detach", "--rm", *ours, "--entrypoint=sleep", image, "600")
     try:
+        (one,) = engine.inspect(container)
+        name = Path(f"/proc/{one['State']['Pid']}/comm")
+        until(lambda: name.read_text() == "sleep\n", "the program of the container runs, not what starts it")
         assert broken_effect(container) == set(EFFECTIVE) - {"seccomp"}
     finally:
         engine.run("kill", container)
