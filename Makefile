@@ -11,7 +11,7 @@ SPREAD = -n 3 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup drill restore rotate psql doctor fixes sbom engine check test test-host test-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
+.PHONY: help up rollout down status logs user token metrics clean backup drill restore rotate psql doctor fixes sbom engine check lint tools images test test-host run-host test-containers run-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,27 +76,40 @@ environment:
 machine:
 	@$(PYTHON) -m stack.development machine
 
-check: environment ## format, lint, types, import rule and unit tests, in under a minute
+check: lint ## format, lint, types, import rule and unit tests, in under a minute
+	$(BIN)/python -m pytest -q tests/unit
+
+lint: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/unit
 
-test: test-host test-containers ## everything, against real servers, stores, containers and a real browser
+tools: environment
+	@$(BIN)/python -m tests.tools >/dev/null
+
+images: machine
+	@YES=1 $(STACK) engine
+	@$(STACK).ship images >/dev/null
+
+# What the tests need, side by side, since much of it waits for the archive; then the tests.
+test: machine environment ## everything, against real servers, stores, containers and a real browser
+	@$(MAKE) --no-print-directory -j3 lint tools images
+	@$(MAKE) --no-print-directory run-host run-containers
+
+test-host: machine lint tools run-host ## what needs no containers; COVERAGE=1 measures what of the app it runs
+
+test-containers: environment images run-containers ## images and containers, in a real engine
 
 # COVERAGE=1 takes a fifth more time.
-test-host: machine environment ## what needs no containers; COVERAGE=1 measures what of the app it runs
-	@$(BIN)/python -m tests.tools >/dev/null & \
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy; found=$$?; wait $$! && exit $$found
+run-host:
 	$(if $(COVERAGE),$(BIN)/coverage erase)
 	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(SPREAD) --durations=25 --ignore=tests/containers --ignore=tests/load/runs --ignore=tests/lab tests
 	$(if $(COVERAGE),$(BIN)/coverage combine -q && $(BIN)/coverage report --include='app/*' --fail-under=95)
 
 # After the others: a browser takes each network that an engine makes or removes for a change of its own. The page of the
-# administrators has a stack and a Prometheus of its tests' own, without containers: test-host has it, tests/containers
+# administrators has a stack and a Prometheus of its tests' own, without containers: run-host has it, tests/containers
 # asks a whole stack what the page asks.
-test-containers: machine environment ## images and containers, in a real engine
-	@YES=1 $(STACK) engine
+run-containers:
 	TEST_SHAPE=containers $(BIN)/python -m pytest $(SPREAD) --durations=15 $(if $(THOROUGH),--ignore=tests/containers/crowds) tests/containers $(ANY_SHAPE)
 	$(if $(THOROUGH),TEST_SHAPE=containers $(BIN)/python -m pytest --durations=15 tests/containers/crowds)
 	$(if $(THOROUGH),TEST_SHAPE=containers $(BIN)/python -m pytest -q --ignore=tests/browser/test_ops.py tests/browser)
