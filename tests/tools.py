@@ -35,8 +35,7 @@ def tool(name: str) -> Path:
 def _make(folder: Path, lock: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
     install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # Compiled is what is used, when it is.
-    subprocess.run([*install, "--no-compile", "--require-hashes", "--no-deps", "-r", str(lock)], check=True)
+    subprocess.run([*install, "--require-hashes", "--no-deps", "-r", str(lock)], check=True)
 
 
 if __name__ == "__main__":
