@@ -94,11 +94,15 @@ images: machine
 # What the tests need, side by side, since much of it waits for the archive; then the tests.
 test: machine environment ## everything, against real servers, stores, containers and a real browser
 	@$(MAKE) --no-print-directory -j3 lint tools images
-	@$(MAKE) --no-print-directory run-host run-containers
+	@$(MAKE) --no-print-directory run-host
+	@$(MAKE) --no-print-directory run-containers
 
-test-host: machine lint tools run-host ## what needs no containers; COVERAGE=1 measures what of the app it runs
+test-host: machine environment ## what needs no containers; COVERAGE=1 measures what of the app it runs
+	@$(MAKE) --no-print-directory -j2 lint tools
+	@$(MAKE) --no-print-directory run-host
 
-test-containers: environment images run-containers ## images and containers, in a real engine
+test-containers: environment images ## images and containers, in a real engine
+	@$(MAKE) --no-print-directory run-containers
 
 # COVERAGE=1 takes a fifth more time.
 run-host:
