@@ -256,7 +256,7 @@ async def test_who_loses_the_connection_and_resumes_at_the_other_was_never_away(
     with (
         database(cluster) as url,
         redis_running("valkey") as redis,
-        two(tmp_path, url, redis, notices_resume_seconds="5") as pair,
+        two(tmp_path, url, redis, notices_resume_seconds=f"{PATIENCE / 3}") as pair,
     ):
         watcher, twin, other, last = (new_name() for _ in range(4))
         (watching,) = await members(pair, watcher)
