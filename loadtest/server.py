@@ -25,7 +25,7 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Server:
-    """One stack from the inside. Looking costs it next to nothing, or the look itself would be what people feel."""
+    """One stack from the inside. Looking starts no process of it, or the look would be what people feel."""
 
     exposition: Callable[[], str]
     memory: Callable[[], float | None]
