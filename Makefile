@@ -77,7 +77,7 @@ machine:
 	@$(PYTHON) -m stack.development machine
 
 check: lint ## format, lint, types, import rule and unit tests, in under a minute
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q $(SPREAD) tests/unit
 
 lint: environment
 	$(BIN)/ruff format --check .
