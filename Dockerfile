@@ -8,6 +8,7 @@ ARG SOURCE_DATE_EPOCH=0
 LABEL org.opencontainers.image.vendor="Portcullis" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
+COPY containers/paced.sh /usr/local/bin/paced
 
 # ---- Python: what is needed to install, and what is needed to run, apart
 

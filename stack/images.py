@@ -12,7 +12,7 @@ REPOSITORY = "portcullis.invalid"
 """A name that no registry can own (RFC 6761 §6.4): nobody else's image is ever started in place of ours."""
 BUILD_SECONDS = 1800.0
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-SHARED = ("Dockerfile", "containers/install.sh", "containers/user.sh")
+SHARED = ("Dockerfile", "containers/install.sh", "containers/paced.sh", "containers/user.sh")
 WATCHED = ("monitoring/__init__.py", "monitoring/catalogue.py", "monitoring/panel.py")
 """What there is to see, which is all that the app takes of monitoring."""
 PARTS: dict[str, tuple[str, ...]] = {
