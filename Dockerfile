@@ -69,7 +69,7 @@ USER 10002:10002
 WORKDIR /var/lib/portcullis
 LABEL org.opencontainers.image.title="portcullis edge"
 STOPSIGNAL SIGQUIT
-CMD ["nginx", "-p", "/var/lib/portcullis/edge", "-e", "/var/lib/portcullis/logs/edge-error.log", \
+CMD ["nginx", "-p", "/var/lib/portcullis/edge", "-e", "stderr", \
      "-c", "/var/lib/portcullis/edge/nginx.conf", "-g", "daemon off;"]
 
 # ---- Beside the edge: renders its configuration, rotates its log, and counts what it answered

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
+import random
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final, TypeVar
 
@@ -20,9 +24,7 @@ MAX_CHARACTERS: Final = 256
 """Longer passwords add no safety, only work."""
 
 _NICE: Final = 10
-"""How much nicer (nice(2)) the threads that hash are than the event loops beside them: they weigh a tenth.
-
-Each worker has its own, and together they may be more than there are processors."""
+"""How much nicer (nice(2)) the threads that hash are than the event loops beside them: they weigh a tenth."""
 
 T = TypeVar("T")
 
@@ -32,7 +34,9 @@ class PasswordsBusy(Exception):  # noqa: N818 - the state of a thing, as StoreDo
 
 
 class Passwords:
-    """Hashes and verifies; at most `argon2_threads` at once with `argon2_queue` waiting, else PasswordsBusy."""
+    """Hashes and verifies; at most `argon2_threads` at once over all workers, with `argon2_queue` waiting in each, else
+    PasswordsBusy.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._hasher = PasswordHasher(settings.argon2_passes, settings.argon2_memory_kib, parallelism=1)
@@ -40,6 +44,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(settings.argon2_threads, "argon2", initializer=os.nice, initargs=(_NICE,))
         self._places = BoundedSemaphore(settings.argon2_threads + settings.argon2_queue)
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
+        self._turns = _turns(settings)
 
     async def hash(self, password: str) -> str:
         """The password's hash in PHC form, with a salt of its own. Raises PasswordsBusy."""
@@ -71,9 +76,29 @@ class Passwords:
         """The place is given back when the thread is done, not when the caller goes away."""
         if not self._places.acquire(blocking=False):
             raise PasswordsBusy
-        future = self._pool.submit(work)
+        future = self._pool.submit(self._in_turn, work)
         future.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(future)
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        """Do the work in a turn that no other process has; where all are taken, in the first that comes back."""
+        with contextlib.ExitStack() as held:
+            for number, turn in enumerate(self._turns, 1):
+                file = held.enter_context(turn.open("wb"))
+                # The last one is waited for.
+                wait = 0 if number == len(self._turns) else fcntl.LOCK_NB
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | wait)
+                    break
+            return work()
+
+
+def _turns(settings: Settings) -> Sequence[Path]:
+    """A file for each turn, where workers share them: its lock goes with whoever is killed."""
+    if settings.workers == 1:
+        return ()
+    names = [settings.state / "run" / f"argon2-{number}.lock" for number in range(settings.argon2_threads)]
+    return random.sample(names, len(names))
 
 
 def one_time_password() -> str:

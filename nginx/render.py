@@ -21,6 +21,7 @@ import shutil
 from pathlib import Path
 
 from nginx.machine import Machine, inspect
+from nginx.rotate import VALID_SECONDS
 from nginx.values import EdgeValues, is_address
 
 __all__ = ["EdgeValues", "check_command", "mtail_command", "nginx_command", "render"]
@@ -47,10 +48,10 @@ def render(values: EdgeValues, machine: Machine | None = None) -> list[str]:
 
 
 def nginx_command(values: EdgeValues) -> list[str]:
-    """The command that runs nginx in the foreground. SIGHUP reloads, SIGUSR1 reopens logs, SIGTERM ends."""
+    """The command that runs nginx in the foreground. SIGHUP reloads, SIGUSR1 reopens the error log, SIGTERM ends."""
     edge = values.state / "edge"
-    error_log = values.state / "logs" / "edge-error.log"
-    return ["nginx", "-p", str(edge), "-e", str(error_log), "-c", str(edge / "nginx.conf"), "-g", "daemon off;"]
+    error_log = values.error_log or str(_error_log(values))
+    return ["nginx", "-p", str(edge), "-e", error_log, "-c", str(edge / "nginx.conf"), "-g", "daemon off;"]
 
 
 def check_command(values: EdgeValues) -> list[str]:
@@ -106,6 +107,8 @@ def _placeholders(values: EdgeValues, machine: Machine) -> dict[str, str]:
         "app_url": "https://$inner_app" if values.app else "http://app",
         "app": values.app,
         "resolver": f"resolver {values.resolver} valid=5s ipv6=off;" if values.resolver else "# An address needs none.",
+        "error_log": values.error_log or str(_error_log(values)),
+        "log_valid_seconds": str(VALID_SECONDS),
         "outer_proxies": _outer_proxies(values),
         "handshake_retry": str(math.ceil(60 / values.handshake_per_minute)),
         "api_retry": str(math.ceil(60 / values.api_per_minute)),
@@ -157,7 +160,7 @@ def _outer_proxies(values: EdgeValues) -> str:
 
 def _folders(values: EdgeValues) -> None:
     edge = values.state / "edge"
-    for folder in (edge, edge / "temp", edge / "log", values.state / "logs"):
+    for folder in (edge, edge / "empty", edge / "temp", edge / "log", values.state / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     (edge / "temp").chmod(0o700)
     for folder in (edge / "temp", edge / "log"):
@@ -187,13 +190,17 @@ def _drop_stale(edge: Path, written: set[Path]) -> None:
             path.unlink()
 
 
+def _error_log(values: EdgeValues) -> Path:
+    return values.state / "logs" / "edge-error.log"
+
+
 def _open_log(values: EdgeValues) -> None:
     """Make the log and the name by which mtail follows it (see nginx.rotate for why it has its own).
 
     The log must be there before mtail starts: it reads a log that appears later from its end.
     """
     log, followed = values.state / "logs" / "edge-access.log", values.state / "edge" / "log" / "access"
-    for path in (log, values.state / "logs" / "edge-error.log"):
+    for path in (log, _error_log(values)):
         path.touch(mode=0o640)
         _give(path, values.user)
     if not followed.exists() or not followed.samefile(log):

@@ -47,6 +47,8 @@ class EdgeValues:
     """Addresses or networks whose X-Forwarded-For is believed (set_real_ip_from); none by default."""
     app: str = ""
     """`HOST:PORT` of the application's inner listener on other hosts; empty: its Unix socket on this one."""
+    error_log: str = ""
+    """`stderr`; empty: the file edge-error.log in state/logs, which nginx opens anew at SIGUSR1."""
     resolver: str = ""
     """Address, with or without a port, of the name server that knows `app`; needed where that is a name."""
     workers: int = 2
@@ -87,6 +89,8 @@ class EdgeValues:
                 ipaddress.ip_network(network)
             except ValueError as error:
                 raise UnsafeValueError(f"Outer proxy {network!r} is no address or network: {error}.") from None
+        if self.error_log not in ("", "stderr"):
+            raise UnsafeValueError(f"The error log {self.error_log!r} is not stderr.")
         self._check_app()
         _check_listen(self.listen4, 4)
         _check_listen(self.listen6, 6)

@@ -33,7 +33,7 @@ from stack.problem import Problem
 
 LINES = "40"
 EDGE_FOLDER = "/var/lib/portcullis/logs"
-EDGE_LOGS = (f"{EDGE_FOLDER}/edge-access.log", f"{EDGE_FOLDER}/edge-error.log")
+EDGE_LOG = f"{EDGE_FOLDER}/edge-access.log"
 
 
 def say(sentence: str) -> None:
@@ -111,7 +111,7 @@ class Contained:
     def logs(self) -> None:
         """Follow what every container says, and the edge's own logs; ends with the terminal's interrupt."""
         self._require()
-        tail = ["docker", *compose.words(self.place, "exec", "--no-TTY", "edge", "tail", "-n", LINES, "-F", *EDGE_LOGS)]
+        tail = ["docker", *compose.words(self.place, "exec", "--no-TTY", "edge", "tail", "-n", LINES, "-F", EDGE_LOG)]
         edge = subprocess.Popen(tail, env=engine.environ(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             engine.show(compose.words(self.place, "logs", "--follow", "--tail", LINES))

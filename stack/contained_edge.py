@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import Any
 
 from nginx.machine import Machine, has_ipv6, parse_versions
 from nginx.render import render
@@ -31,11 +32,16 @@ def machine() -> Machine:
     return Machine(nginx, openssl, has_ipv6(), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
+def values() -> dict[str, Any]:
+    """The edge's, whose complaints the engine keeps and rotates."""
+    return edge_config.values(here(), os.environ) | {"error_log": "stderr"}
+
+
 def main() -> int:
     """Render; prints what the machine cannot do, one sentence a line."""
     os.umask(0o027)
     try:
-        for sentence in render(edge_config.checked(edge_config.values(here(), os.environ)), machine()):
+        for sentence in render(edge_config.checked(values()), machine()):
             print(sentence)
     except Problem as problem:
         print(problem, file=sys.stderr)

@@ -199,10 +199,6 @@ class ContainedStart:
     def replace_others(self, before: Mapping[str, compose.State]) -> None:
         """Replace what changed, and the one-shots, by name: compose alone would replace whatever depends on it, too."""
         changed = [one for one in rollout.changed(self.place) if one in before]
-        if "edge" in changed and "counter" in before:
-            # It lives in the edge's namespace and dies with it, which compose takes for a fault.
-            compose.run(self.place, "rm", "--stop", "--force", "counter")
-            changed.append("counter")
         for one_shot in ONCE:
             rollout.again(self.place, one_shot)
         for service in dict.fromkeys(changed):

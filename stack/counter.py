@@ -1,7 +1,7 @@
 """Inside a container beside the edge: counts and rotates its log, and answers for the metrics of app, edge and host.
 
 The first two have theirs on Unix sockets, because the edge is on no network of containers and the app's are private;
-what the host knows is in files. It shares the edge's process namespace, in which nginx's master is process 1.
+what the host knows is in files.
 `python3 -m stack.counter check` is its own health, `… metrics` prints all.
 """
 
@@ -22,13 +22,6 @@ from stack import contained_edge, edge_config, edge_counts, exposition, facts, h
 from stack.place import Place
 
 PORT = 9100
-MASTER = 1
-
-
-def reopen(_: Place) -> None:
-    """Let nginx open its logs anew."""
-    if Path(f"/proc/{MASTER}/comm").read_text().strip() == "nginx":
-        os.kill(MASTER, signal.SIGUSR1)
 
 
 def mtail(place: Place) -> subprocess.Popen[bytes]:
@@ -120,9 +113,9 @@ def main() -> int:
 
 
 def rotate(place: Place) -> None:
-    """Look every few seconds whether a log is due."""
+    """Look every few seconds whether the log is due."""
     while True:
-        rotation.turn(place, tell=reopen)
+        rotation.turn(place)
         time.sleep(rotation.PAUSE_SECONDS)
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from nginx.rotate import follow, rotate
@@ -29,15 +28,19 @@ def reopen(place: Place) -> None:
     processes.send([one for one in found if one.parent not in pids], signal.SIGUSR1, place)
 
 
-def turn(place: Place, most_bytes: int = MOST_BYTES, tell: Callable[[Place], None] = reopen) -> bool:
-    """Rotate what is due, and `tell` nginx; returns whether mtail follows the present log."""
+def turn(place: Place, most_bytes: int = MOST_BYTES) -> bool:
+    """Rotate the access log where it is due; returns whether mtail follows the present one."""
+    if due(place.logs / "edge-access.log", most_bytes):
+        return rotate(place.state)
+    return follow(place.state, patience=1.0)
+
+
+def turn_errors(place: Place, most_bytes: int = MOST_BYTES) -> None:
+    """Rotate the log of what nginx itself complains of, where it is due."""
     errors = place.logs / "edge-error.log"
     if due(errors, most_bytes):
         errors.replace(errors.with_name("edge-error.log.1"))
-        tell(place)
-    if due(place.logs / "edge-access.log", most_bytes):
-        return rotate(place.state, lambda: tell(place))
-    return follow(place.state, patience=1.0)
+        reopen(place)
 
 
 def main() -> None:
@@ -45,6 +48,7 @@ def main() -> None:
     place = Place(CLONE, Path(sys.argv[1]))
     supervisor = os.getppid()
     while os.getppid() == supervisor:
+        turn_errors(place)
         turn(place)
         time.sleep(PAUSE_SECONDS)
 

@@ -14,7 +14,6 @@ LOOPBACK = "127.0.0.1"
 ON_THE_HOST = {"edge", "edge-config"}
 ONE_SHOT = {"migrate", "edge-config"}
 INTERNAL = {"backend", "monitoring"}
-SHARED_PROCESSES = {"counter": "service:edge"}
 THEIRS = {"grafana"}
 """Services whose image is the operator's choice: it is named in full, and the engine has it already."""
 NAMESPACES = ("pid", "ipc", "mnt")
@@ -67,9 +66,7 @@ RULES: dict[str, Callable[[str, Service], bool]] = {
     ),
     "no socket of the engine": lambda _, one: all("docker.sock" not in v["source"] for v in one.get("volumes", [])),
     "binds read-only": lambda _, one: all(v["type"] == "volume" or v.get("read_only") for v in one.get("volumes", [])),
-    "own namespaces": lambda name, one: (
-        one.get("pid") in (None, SHARED_PROCESSES.get(name)) and not {"ipc", "uts", "userns_mode", "cgroup"} & set(one)
-    ),
+    "own namespaces": lambda _, one: not {"pid", "ipc", "uts", "userns_mode", "cgroup"} & set(one),
     "restart": lambda name, one: one.get("restart") == ("no" if name in ONE_SHOT else "unless-stopped"),
 }
 

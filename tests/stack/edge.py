@@ -136,7 +136,7 @@ class Edge:
 
     def rotate(self) -> bool:
         """Rotate the access log as the product does."""
-        return rotate(self.values.state, lambda: self.signal(signal.SIGUSR1), patience=PATIENCE)
+        return rotate(self.values.state, patience=PATIENCE)
 
     def request(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import statistics
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +100,24 @@ def test_one_time_passwords() -> None:
     made = {one_time_password() for _ in range(100)}
     assert len(made) == 100
     assert all(len(password) == 23 for password in made)
+
+
+async def test_workers_share_the_turns(tmp_path: Path) -> None:
+    """With several workers it hashes only while it has one of the turns that they share, and no two have the same."""
+    (tmp_path / "run").mkdir()
+    shared = Settings(
+        state=tmp_path, workers=2, argon2_threads=2, database_url="postgresql://p@db/p", redis_url="redis://valkey"
+    )
+    passwords = Passwords(shared)
+    try:
+        with contextlib.ExitStack() as others:
+            for number in range(2):
+                turn = others.enter_context((tmp_path / "run" / f"argon2-{number}.lock").open("wb"))
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            waiting = [asyncio.create_task(passwords.hash("x")) for _ in range(2)]
+            done, _ = await asyncio.wait(waiting, timeout=0.5)
+            assert not done, "both turns are taken"
+        assert len(await asyncio.gather(*waiting)) == 2
+        assert await passwords.hash("x"), "what was taken is given back"
+    finally:
+        passwords.close()
