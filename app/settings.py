@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     """OWASP's minimum for Argon2id: 19 MiB with 2 passes and 1 lane."""
     argon2_passes: int = Field(2, ge=2, le=10)
     """Argon2id passes."""
-    argon2_threads: int = Field(2, ge=1, le=16)
+    argon2_threads: int = Field(1, ge=1, le=16)
     """How many passwords are verified at once, over all workers; the rest wait, up to `argon2_queue` in each."""
     argon2_queue: int = Field(32, ge=1, le=1024)
     """Sign-ins that may wait for a password thread; more are told to come back."""

@@ -1,4 +1,4 @@
-"""One WebSocket of a Locust user, on `websockets`' own threads, which gevent makes greenlets."""
+"""One WebSocket of a Locust user."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from typing import Any, Final
 import gevent
 from gevent.event import AsyncResult, Event
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from loadtest.counting import Counting
 from loadtest.party import Party
 from loadtest.tally import Window
+from loadtest.wire import Wire
 
 PATIENCE: Final = 10.0
 """Seconds that an answer may take before it counts as missing."""
 CHAT: Final = ("chat.v1",)
-READ_AHEAD: Final = 64
 WIDE_BYTES: Final = 1 << 20
 OURS: Final = f"load-{os.getpid()} "
 """What our own messages begin with: only their times are by this process's clock."""
@@ -69,20 +67,8 @@ def dial(
     fields = {**({} if token is None else {"Authorization": f"Bearer {token}"}), **(headers or {})}
     try:
         plain = party.target.reach(address, narrow=narrow)
-        opened = connect(
-            party.target.socket_url + query,
-            sock=plain,
-            ssl=party.tls,
-            additional_headers=fields,
-            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-            compression=None,
-            proxy=None,
-            open_timeout=PATIENCE,
-            close_timeout=PATIENCE,
-            ping_interval=None,
-            max_queue=1 if narrow else READ_AHEAD,
-            legacy=True,
-        )
+        url = party.target.socket_url + query
+        opened = Wire.open(url, plain, party.tls, fields, subprotocols, PATIENCE, narrow=narrow)
     except InvalidStatus as refused:
         return _refusal(counting, refused, time.monotonic() - sent)
     except (OSError, EOFError, InvalidHandshake) as error:
@@ -105,7 +91,7 @@ def _refusal(counting: Counting, refused: InvalidStatus, took: float) -> Refusal
 class Line:
     """An accepted connection. Answers are matched by id and counted as they come."""
 
-    def __init__(self, opened: ClientConnection, counting: Counting) -> None:
+    def __init__(self, opened: Wire, counting: Counting) -> None:
         self.opened = opened
         self.counting = counting
         self.code: int | None = None
@@ -187,7 +173,7 @@ class Line:
         try:
             while True:
                 self.reading.wait()
-                self._frame(str(self.opened.recv()))
+                self._frame(self.opened.recv())
         except ConnectionClosed as closed:
             self.code = closed.rcvd.code if closed.rcvd and not self._cut else _CUT_OFF
         except OSError:
