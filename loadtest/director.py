@@ -27,6 +27,8 @@ from loadtest.verdict import Observation
 from stack.problem import Problem
 
 ARRIVAL_SECONDS = 60.0
+ARRIVALS_PER_SECOND = 25.0
+"""At the least, where there are many: each is a handshake and a join."""
 LEAVING_SECONDS = 45.0
 SETTLING_SECONDS = 8.0
 """For the last close, the outboxes' sample, and mtail, which follows the edge's log."""
@@ -151,7 +153,7 @@ def _observe(
         crews.append(Process("attackers", _spec(scenario, target, watch, purse, honest=False)))
     say("arriving")
     for crew in crews:
-        crew.hear("ready", ARRIVAL_SECONDS)
+        crew.hear("ready", ARRIVAL_SECONDS + scenario.attackers / ARRIVALS_PER_SECOND)
     calm = _calm(scenario, watch, honest, say)
     attacked = _attack(scenario, watch, crews[1:], say) if crews[1:] else (calm[1], calm[1])
     say("leaving")
