@@ -98,6 +98,9 @@ def tried(scenario: Scenario, where: tuple[Target, Server, Purse], repeat: int) 
             run = f", run {number + 1} of {repeat}" if repeat > 1 else ""
             print(f"         {scenario.name:<22} {time.monotonic() - began:5.1f} s  {what}{run}", flush=True)
 
+        if number and scenario.rest:
+            say("resting")
+            time.sleep(scenario.rest)
         try:
             runs.append(director.run(scenario, *where, say))
         except Problem as problem:

@@ -81,6 +81,8 @@ class Scenario:
     """Series of which clients can only know the sum, such as how their own dead connections were closed."""
     memory_mib: float = 64.0
     """How much more memory each of the app's workers may take during the attack than before it."""
+    rest: float = 0.0
+    """Seconds between two runs, where both have the same addresses, whose limits have to be whole again."""
     short: bool = True
     """Whether the short suite runs it."""
     restart: bool = False

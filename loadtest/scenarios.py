@@ -45,6 +45,7 @@ ALL = (
         attack="LocalHandshakeFlooder",
         attackers=6,
         seconds=12.0,
+        rest=20.0,
         promise=_HANDSHAKES,
         expectations=(refused("ip_rate"), _NOBODY_IN),
         short=False,
