@@ -70,15 +70,18 @@ class Resumer(ChatUser):
 
 
 class Herd(Resumer):
-    """Everybody loses the connection at the same moment, and everybody is back at once, to resume where they were."""
+    """Everybody loses the connection at the same moment, and comes back at an even rate, to resume where they were."""
 
     every = 5.0
+    back = 0.6
+    """Seconds until the last one tries: an offered rate, and not as fast as this machine happens to be."""
 
     def act(self) -> None:
         while not self.party.ended.is_set():
             self.counting.fact("connections lost")
             lost = time.monotonic()
             self.line.cut()
+            gevent.sleep(self.back * self.number / self.party.arrived)
             self.resume(self.enter(), lost)
             self.party.ended.wait(self.every - (time.monotonic() - lost))
 

@@ -246,7 +246,7 @@ ALL = (
     ),
     Scenario(
         "herd",
-        "when everybody comes back at once, everybody gets in and resumes",
+        "when everybody is cut off at once and back within 0.6 s, everybody gets in and resumes",
         attack="Herd",
         attackers=60,
         accounts=60,

@@ -120,9 +120,9 @@ class Wire:
         """Take in what comes; False once nothing more will."""
         try:
             data = self.socket.recv(self._at_once)
-        except OSError:
+        except (OSError, ValueError) as error:  # ValueError: TLS on a socket that somebody has cut
             if self._protocol.close_rcvd is None:
-                raise
+                raise BrokenPipeError from error
             data = b""  # it has said its word, which is what counts
         if data:
             self._protocol.receive_data(data)
