@@ -25,7 +25,10 @@ from tests.load.made import attack, honest, observation, window
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "loadtest").glob("*.py"))
-FORKED = {"counting", "party", "line", "people", "attack_doors", "attack_talk", "attack_rooms", "crew", "locustfile"}
+FORKED = {
+    *("counting", "party", "wire", "line", "people", "attack_doors", "attack_talk", "attack_rooms"),
+    *("crew", "locustfile"),
+}
 """Whatever imports Locust or gevent, and so lives only in the load generator's own environment."""
 
 

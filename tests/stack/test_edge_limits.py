@@ -198,21 +198,6 @@ def test_counts_are_exact_over_log_rotation() -> None:
         assert edge.rejected("edge_request_rate") == seen[429]
 
 
-def test_late_line_to_the_former_log_is_counted(edge: Edge) -> None:
-    """A worker that has not looked yet writes to the renamed log: mtail stays with that until nobody can any more."""
-    logs = edge.values.state / "logs"
-    edge.request("/")
-    settled(edge, 1)
-    assert not rotate(edge.values.state, patience=0.0)
-    edge.request("/")
-    assert len((logs / "edge-access.log.1").read_text().splitlines()) == 2, "the worker knows the former log only"
-    settled(edge, 2)
-    until(lambda: edge.request("/") and (logs / "edge-access.log").stat().st_size, "nginx opens the new log by itself")
-    asked = len(edge.lines())
-    assert follow(edge.values.state, patience=PATIENCE)
-    settled(edge, asked)
-
-
 def test_log_is_not_left_while_somebody_writes_to_it(edge: Edge) -> None:
     """As long as lines come to the renamed log, however late, mtail stays with it, and counts them."""
     log = edge.values.state / "logs" / "edge-access.log"
@@ -220,7 +205,7 @@ def test_log_is_not_left_while_somebody_writes_to_it(edge: Edge) -> None:
         assert not rotate(edge.values.state, patience=0.0)
         edge.request("/")
         for late in range(3):
-            assert not follow(edge.values.state, patience=SETTLED_SECONDS / 2)
+            assert not follow(edge.values.state, patience=SETTLED_SECONDS / 5)
             slow_worker.write(f'{{"status":"200","refusal":"","late":"{late}"}}\n')
             slow_worker.flush()
     until(lambda: edge.request("/") and log.stat().st_size, "nginx opens the new log by itself")
