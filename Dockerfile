@@ -90,6 +90,22 @@ WORKDIR /var/lib/portcullis
 LABEL org.opencontainers.image.title="portcullis counter"
 CMD ["python3", "-m", "stack.counter"]
 
+# ---- In a cluster, beside the edge: carries its connections to the apps on other hosts
+
+FROM base AS relay
+RUN --mount=type=bind,source=containers,target=/containers \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    sh /containers/install.sh haproxy && \
+    sh /containers/user.sh portcullis-edge 10002 /var/lib/portcullis /var/lib/portcullis/run && \
+    rm -rf /etc/haproxy /var/lib/haproxy
+COPY containers/relay/haproxy.cfg /etc/portcullis/
+ENV APPS=tasks.app
+USER 10002:10002
+WORKDIR /var/lib/portcullis
+LABEL org.opencontainers.image.title="portcullis relay"
+STOPSIGNAL SIGUSR1
+CMD ["haproxy", "-db", "-f", "/etc/portcullis/haproxy.cfg"]
+
 # ---- Stores
 
 FROM base AS valkey
@@ -98,7 +114,7 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/user.sh valkey 10003 /var/lib/valkey && \
     sh /containers/install.sh valkey-server && \
     install -d -o 10003 -g 10003 -m 0750 /var/lib/valkey
-COPY containers/valkey/valkey.conf containers/valkey/healthy.sh /etc/portcullis/
+COPY containers/valkey/ /etc/portcullis/
 USER 10003:10003
 WORKDIR /var/lib/valkey
 LABEL org.opencontainers.image.title="portcullis valkey"
@@ -134,9 +150,9 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/install.sh prometheus && \
     rm -rf /etc/prometheus /var/lib/prometheus/* && install -d -o 10005 -g 10005 -m 0750 /var/lib/prometheus
 COPY containers/answers.sh /usr/local/bin/answers
-COPY monitoring/prometheus.yml /etc/prometheus/
+COPY monitoring/prometheus.yml monitoring/cluster.yml /etc/prometheus/
 COPY monitoring/rules /etc/prometheus/rules
-RUN promtool check config /etc/prometheus/prometheus.yml
+RUN promtool check config /etc/prometheus/prometheus.yml /etc/prometheus/cluster.yml
 USER 10005:10005
 WORKDIR /var/lib/prometheus
 LABEL org.opencontainers.image.title="portcullis prometheus"

@@ -36,7 +36,7 @@ class Portcullis:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """See the ASGI specification, version 3."""
-        if scope["type"] == "http" and self._is_private(scope.get("server")):
+        if scope["type"] == "http" and self.is_private(scope.get("server")):
             await health.serve(self.backends, scope, send)
         elif scope["type"] == "lifespan":
             await self._api(scope, receive, send)
@@ -48,11 +48,13 @@ class Portcullis:
             else:
                 await self.answer(scope, receive, send)
 
-    def _is_private(self, server: tuple[str, int | None] | None) -> bool:
+    def is_private(self, server: tuple[str, int | None] | None) -> bool:
+        """Whether a connection to this address of ours came by the private listener."""
         if server is None:
             return False
         host, port = server
-        return self._private == (host if port is None else f"{host}:{port}")
+        # The connection's own address: on a listener for all of the host's, the port says which listener it is.
+        return self._private in (host if port is None else f"{host}:{port}", f"0.0.0.0:{port}")
 
 
 def create_app() -> Portcullis:

@@ -99,13 +99,15 @@ def keep_leaf(
     purposes: tuple[x509.ObjectIdentifier, ...],
     authority: tuple[x509.Certificate, Key],
     now: datetime.datetime,
+    *,
+    called: str = "Portcullis",
 ) -> str:
-    """Keep or make NAME.pem and NAME.key in `folder`; what was done. Raises OSError."""
+    """Keep or make NAME.pem and NAME.key in `folder`, its common name `called`; what was done. Raises OSError."""
     kept, why = _read(folder, name, lambda certificate: _leaf_fault(certificate, names, authority[0], now))
     if kept:
         return f"Kept the {name} certificate (valid until {day(kept[0])})."
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign_leaf(key, names, purposes, authority, now)
+    certificate = _sign_leaf(key, names, purposes, authority, now, called)
     _save(folder, name, certificate, key)
     return f"Made the {name} certificate, valid until {day(certificate)}: {why}."
 
@@ -199,10 +201,11 @@ def _sign_leaf(
     purposes: tuple[x509.ObjectIdentifier, ...],
     authority: tuple[x509.Certificate, Key],
     now: datetime.datetime,
+    called: str,
 ) -> x509.Certificate:
     issuer, issuer_key = authority
     ends = min(now + datetime.timedelta(days=SERVER_DAYS), issuer.not_valid_after_utc)
-    builder = _builder(_name("Portcullis"), issuer.subject, key, now, ends)
+    builder = _builder(_name(called), issuer.subject, key, now, ends)
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(certificates=False), True),

@@ -19,6 +19,7 @@ from stack.problem import Problem
 
 STATE = Path("/var/lib/portcullis")
 NGINX = Path("/etc/portcullis-nginx")
+GIVEN = Path("/run/tls")
 
 
 def here() -> Place:
@@ -30,6 +31,20 @@ def machine() -> Machine:
     """What the edge's nginx, and the network it will be on, can do."""
     nginx, openssl = parse_versions(NGINX.read_text())
     return Machine(nginx, openssl, has_ipv6(), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def take_certificate() -> None:
+    """In a cluster a job is given it, and the edge finds it in the volume, so that a new one takes no new edge."""
+    folder = STATE / "tls"
+    for name, mode in (("server.key", 0o400), ("server.pem", 0o444)):
+        if (GIVEN / name).exists():
+            folder.mkdir(mode=0o750, exist_ok=True)
+            draft = folder / f"{name}.draft"
+            draft.unlink(missing_ok=True)
+            draft.touch(mode=0o600)
+            draft.write_bytes((GIVEN / name).read_bytes())
+            draft.chmod(mode)
+            draft.replace(folder / name)
 
 
 def values() -> dict[str, Any]:
@@ -46,6 +61,7 @@ def main() -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 78
+    take_certificate()
     (STATE / "edge" / "run").mkdir(exist_ok=True)
     return 0
 

@@ -16,7 +16,7 @@ from stack.problem import Problem
 APP, EDGE, VALKEY, POSTGRES, EXPORTER = 10001, 10002, 10003, 10004, 10007
 USERS = """\
 user default off
-user health on nopass resetkeys resetchannels -@all +ping
+user health on nopass resetkeys resetchannels -@all +ping{more}
 user watch #{watch} on resetkeys resetchannels -@all +ping +info +slowlog|len +latency|latest
 user portcullis #{app} on resetkeys ~{{portcullis}}:* resetchannels &{{portcullis}}:* -@all {commands}
 """
@@ -28,6 +28,20 @@ COMMANDS = (
     "+time +get +mget +set +del +exists +pexpire +zadd +zcount +zrange +zrem +zremrangebyscore +zscore"
 )
 """As in app/redis_link.py, which this interpreter may not be able to import; a test compares the two."""
+PEERS = """\
+user replica #{replica} on resetkeys resetchannels -@all +psync +replconf +ping
+user sentinel #{sentinel} on resetkeys resetchannels &__sentinel__:hello -@all +multi +exec +slaveof +replicaof +ping \
++subscribe +publish +config|rewrite +role +info +client|setname +client|kill +script|kill
+"""
+"""What servers of a cluster need besides: `replica` copies, `sentinel` watches (valkey.io/topics/sentinel)."""
+SENTINEL_USERS = """\
+user default off
+user health on nopass resetkeys resetchannels -@all +ping +sentinel|get-master-addr-by-name
+user portcullis #{app} on resetkeys resetchannels -@all +ping +sentinel|get-master-addr-by-name
+user sentinel #{sentinel} on resetkeys resetchannels &__sentinel__:hello -@all +ping +publish +info +client|setname \
++sentinel|is-master-down-by-addr
+"""
+"""The Sentinels' accounts: what the app asks them is docs/redis.md's."""
 HANDS = ["--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", "--security-opt=no-new-privileges:true"]
 OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
 
@@ -35,7 +49,7 @@ OWN = 'while read -r id path; do chown "$id:$id" "/folder/$path"; done'
 def content() -> dict[str, tuple[int, str]]:
     """Each secret file's owner and text. The same password is in two files where two users need it."""
     owner, app, valkey, watch, watch_valkey = (secrets.token_urlsafe(32) for _ in range(5))
-    accounts = USERS.format(app=digest(valkey), watch=digest(watch_valkey), commands=COMMANDS)
+    accounts = users(digest(valkey), digest(watch_valkey))
     return {
         "app_database_password": (APP, app + "\n"),
         "app_valkey_password": (APP, valkey + "\n"),
@@ -49,26 +63,57 @@ def content() -> dict[str, tuple[int, str]]:
     }
 
 
+def users(app: str, watch: str, more: str = "") -> str:
+    """Valkey's accounts, by the digests of their passwords; `more` is what `health` may say besides."""
+    return USERS.format(app=app, watch=watch, commands=COMMANDS, more=more)
+
+
+def cluster_users(app: str, watch: str, replica: str, sentinel: str) -> str:
+    """The accounts of a cluster's Valkey, by the digests of their passwords."""
+    return users(app, watch, " +role +dbsize") + PEERS.format(replica=replica, sentinel=sentinel)
+
+
+def sentinel_users(app: str, sentinel: str) -> str:
+    """Those of its Sentinels."""
+    return SENTINEL_USERS.format(app=app, sentinel=sentinel)
+
+
 def digest(password: str) -> str:
     """What may stand where the text itself may not."""
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def make(place: Place, image: str) -> list[str]:
+def cluster_content() -> dict[str, tuple[int, str]]:
+    """The same in a cluster, with what its servers tell each other."""
+    found = content()
+    app = found["app_valkey_password"][1].strip()
+    watch, replica, sentinel = (secrets.token_urlsafe(32) for _ in range(3))
+    servers = {f"rediss://watch@valkey-{number}:6379": watch for number in (1, 2, 3)}
+    digests = [digest(one) for one in (app, watch, replica, sentinel)]
+    return found | {
+        "exporter_valkey_password": (EXPORTER, json.dumps(servers) + "\n"),
+        "valkey_users": (VALKEY, cluster_users(*digests)),
+        "valkey_replica_password": (VALKEY, replica + "\n"),
+        "sentinel_users": (VALKEY, sentinel_users(digests[0], digests[3])),
+        "sentinel_password": (VALKEY, sentinel + "\n"),
+    }
+
+
+def make(place: Place, image: str, wanted: Mapping[str, tuple[int, str]] | None = None) -> list[str]:
     """Make the passwords where there are none; returns words about it. Raises Problem when there is half a set."""
-    folder, wanted = compose.folder(place) / "secrets", content()
+    folder, wanted = compose.folder(place) / "secrets", wanted or content()
     there = [name for name in wanted if (folder / name).exists()]
     if len(there) == len(wanted):
         return []
     if there:
         missing = ", ".join(name for name in wanted if name not in there)
         raise Problem(f"Of the secrets in {folder} these are gone: {missing}. Put them back, or delete the others too.")
-    return renew(place, image)
+    return renew(place, image, wanted)
 
 
-def renew(place: Place, image: str) -> list[str]:
+def renew(place: Place, image: str, wanted: Mapping[str, tuple[int, str]] | None = None) -> list[str]:
     """Make the passwords anew; returns words about it. A container sees those that were there when it was made."""
-    folder, wanted = compose.folder(place) / "secrets", content()
+    folder, wanted = compose.folder(place) / "secrets", wanted or content()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, (_, text) in wanted.items():
         write(folder / name, text.encode())

@@ -21,30 +21,40 @@ PARTS: dict[str, tuple[str, ...]] = {
     "counter": ("stack", "nginx"),
     "valkey": ("containers/valkey",),
     "postgres": ("containers/postgres",),
-    "prometheus": ("containers/answers.sh", "monitoring/prometheus.yml", "monitoring/rules"),
+    "prometheus": ("containers/answers.sh", "monitoring/prometheus.yml", "monitoring/cluster.yml", "monitoring/rules"),
     "alertmanager": ("containers/answers.sh",),
     "exporters": ("containers/answers.sh",),
 }
 
 
+CLUSTER_PARTS = {"relay": ("containers/relay",)}
+"""What only a cluster needs."""
+
+
 def tag(clone: Path, target: str, base: str) -> str:
     """The same for the same content on the same base image, on every machine."""
     found = hashlib.sha256(base.encode())
-    for part in (*SHARED, *PARTS[target]):
+    for part in (*SHARED, *(PARTS | CLUSTER_PARTS)[target]):
         path = clone / part
         for one in [path] if path.is_file() else folders.sources(path):
             found.update(f"{one.relative_to(clone)}\0{one.stat().st_size}\0".encode() + one.read_bytes())
     return found.hexdigest()[:16]
 
 
-def names(clone: Path) -> dict[str, str]:
-    """The full name of each target's image. Raises Problem when there is no base image and no registry answers."""
+def names(clone: Path, *, cluster: bool = False) -> dict[str, str]:
+    """The full name of each target's image, on one host or in a cluster.
+
+    Raises Problem when there is no base image and no registry answers.
+    """
     base = engine.image_id(base_image.NAME)
     if not base and base_image.pull():
         base = engine.image_id(base_image.NAME)
     if not base:
         raise Problem(f"{base_image.NAME} is not here and no registry answers. Make it from the archive: make engine")
-    return {target: f"{REPOSITORY}/{target}:{tag(clone, target, base)}" for target in PARTS}
+    return {
+        target: f"{REPOSITORY}/{target}:{tag(clone, target, base)}"
+        for target in (PARTS | CLUSTER_PARTS if cluster else PARTS)
+    }
 
 
 def build(clone: Path, target: str, name: str, bundle: str, log: Path) -> None:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import os
 import sys
 
 from stack import contained_app, unix_http
 
+SECONDS = 4.0
+
+
+def asked(bind: str) -> tuple[int, str]:
+    """What the private listener says, which in a cluster is a port. Raises OSError or HTTPException."""
+    if not bind:
+        return unix_http.get(contained_app.own() / "run" / "private.sock", "/ready", SECONDS)
+    port = int(bind.rpartition(":")[2])
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
 
 def main() -> int:
-    """Ask the private socket once."""
+    """Ask once."""
     try:
-        status, body = unix_http.get(contained_app.own() / "run" / "private.sock", "/ready", 4.0)
+        status, body = asked(os.environ.get("PORTCULLIS_PRIVATE_BIND", ""))
     except (OSError, http.client.HTTPException) as error:
         print(error)
         return 1

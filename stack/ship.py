@@ -24,7 +24,15 @@ from stack import base_image, engine, folders, images
 from stack.place import CLONE
 from stack.problem import Problem
 
-FILES = ("Makefile", "Dockerfile", "docker-compose.yml", ".env.example", ".dockerignore", "LICENSE")
+FILES = (
+    "Makefile",
+    "Dockerfile",
+    "docker-compose.yml",
+    "docker-compose.cluster.yml",
+    ".env.example",
+    ".dockerignore",
+    "LICENSE",
+)
 FOLDERS = ("app", "certs", "containers", "monitoring", "nginx", "requirements", "stack")
 """What `make up` and the other commands of a host read."""
 OURS = f"{images.REPOSITORY}/*"
@@ -73,22 +81,22 @@ def _whole(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def known(clone: Path = CLONE) -> dict[str, str]:
+def known(clone: Path = CLONE, *, cluster: bool = False) -> dict[str, str]:
     """Name and content address of every image of the release, of which none is built for it; those that are not here
     yet have an empty address. Raises Problem when the base image is not here either.
     """
-    wanted = [base_image.NAME, *images.names(clone).values()]
+    wanted = [base_image.NAME, *images.names(clone, cluster=cluster).values()]
     return {name: engine.image_id(name) for name in wanted}
 
 
-def built(clone: Path = CLONE) -> dict[str, str]:
+def built(clone: Path = CLONE, *, cluster: bool = False) -> dict[str, str]:
     """The same, with every image there. Raises Problem with the builder's words."""
     with tempfile.TemporaryDirectory(prefix="portcullis-ship-") as folder:
-        for target, name in images.names(clone).items():
+        for target, name in images.names(clone, cluster=cluster).items():
             if not engine.has_image(name):
                 print(f"building {target}", file=sys.stderr, flush=True)
                 images.build(clone, target, name, "", Path(folder, "build.log"))
-    return known(clone)
+    return known(clone, cluster=cluster)
 
 
 def pack(folder: Path, names: list[str]) -> dict[str, str]:
@@ -120,7 +128,7 @@ def missing(wanted: dict[str, str]) -> list[str]:
 
 def tidy(clone: Path = CLONE) -> list[str]:
     """Delete this stack's images of other releases, but what a container still uses; their names."""
-    kept = known(clone)
+    kept = known(clone, cluster=True)
     listed = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={OURS}").split()
     return [name for name in listed if name not in kept and engine.attempt("image", "rm", name).returncode == 0]
 
@@ -130,12 +138,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m stack.ship", description=__doc__)
     parser.add_argument("what", choices=("release", "images", "known", "pack", "missing", "tidy"))
     parser.add_argument("--folder", type=Path, default=CLONE / "var" / "ship", help="where files are put")
+    parser.add_argument("--cluster", action="store_true", help="with what only a cluster needs")
     parser.add_argument("images", nargs="*", help="for pack: the images' names")
     words = parser.parse_args()
     commands: dict[str, Callable[[], object]] = {
         "release": lambda: release(words.folder),
-        "images": built,
-        "known": known,
+        "images": lambda: built(cluster=words.cluster),
+        "known": lambda: known(cluster=words.cluster),
         "pack": lambda: pack(words.folder, words.images),
         "tidy": tidy,
         "missing": lambda: missing(json.load(sys.stdin)),

@@ -11,11 +11,9 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
         exit 78
     fi
 else
-    # Built-in collation: a new C library cannot reorder an index. Checksums: a rotten page is an error, not an answer.
     # Made beside its place and renamed, so that one that was cut off is begun anew.
     rm -rf "$PGDATA.new"
-    initdb --pgdata="$PGDATA.new" --username=postgres --auth=peer --encoding=UTF8 --locale-provider=builtin \
-        --locale=C.UTF-8 --data-checksums --no-instructions >/dev/null
+    sh /etc/portcullis/create.sh "$PGDATA.new"
     mv "$PGDATA.new" "$PGDATA"
 fi
 # Nobody but this container can reach it until the roles are right.

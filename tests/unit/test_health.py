@@ -7,6 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from app.backends import build
+from app.keys import create_key
+from app.main import Portcullis
+from app.settings import Settings
+
 SCRAPE = """
 import asyncio, pathlib, sys
 from app.metrics import Metrics, Unsettled
@@ -41,3 +48,23 @@ def test_a_worker_that_is_just_starting_spoils_no_scrape(tmp_path: Path) -> None
         [sys.executable, "-c", SCRAPE, str(tmp_path)], env=environ, capture_output=True, text=True, check=False
     )
     assert (done.stdout.split(), done.returncode) == (["unsettled", "200"], 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bind", "server", "private"),
+    [
+        ("0.0.0.0:9600", ("10.0.0.7", 9600), True),
+        ("0.0.0.0:9600", ("10.0.0.7", 9443), False),
+        ("127.0.0.1:9600", ("127.0.0.1", 9600), True),
+        ("127.0.0.1:9600", ("10.0.0.7", 9600), False),
+        ("unix:/run/private.sock", ("/run/private.sock", None), True),
+        ("unix:/run/private.sock", ("/run/app.sock", None), False),
+    ],
+)
+def test_a_listener_is_known_by_where_the_connection_is(
+    tmp_path: Path, bind: str, server: tuple[str, int | None], private: bool
+) -> None:
+    """A private port of all addresses by its number, another one by its address, too."""
+    (tmp_path / "secrets" / "signing").mkdir(parents=True)
+    create_key(tmp_path / "secrets" / "signing")
+    assert Portcullis(build(Settings(state=tmp_path, private_bind=bind))).is_private(server) is private
