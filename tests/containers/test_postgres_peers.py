@@ -54,7 +54,9 @@ class Servers(Peers):
     def ask(self, name: str, question: str, database: str = "postgres") -> str:
         """What a server answers its superuser; empty while it does not."""
         words = ("psql", "-XAtq", "--username=postgres", f"--dbname={database}", f"--command={question}")
-        return engine.attempt("exec", self.container(name), *words).stdout.strip()
+        done = engine.attempt("exec", self.container(name), *words)
+        # The engine says on standard output, too, why it cannot.
+        return "" if done.returncode else done.stdout.strip()
 
     def standbys(self, name: str) -> int:
         """How many stream from it, each of which counts for a commit."""
