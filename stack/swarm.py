@@ -38,8 +38,11 @@ from stack.problem import Problem
 from stack.steps import Steps
 
 STACK = "portcullis"
-NETWORKS = {"front": True, "backend": True, "monitoring": True, "outside": False, "alerting": False}
-"""Each, and whether nothing leads out of it."""
+NETWORKS = {
+    **dict.fromkeys(("front", "backend", "monitoring", "outside_closed", "alerting_closed"), True),
+    **dict.fromkeys(("outside_open", "alerting_open"), False),
+}
+"""Each, and whether nothing leads out of it. The settings say which of two the stack is on, as on one host."""
 DEPLOY_SECONDS = 300.0
 PRIMARY_SECONDS = 120.0
 PAUSE = 1.0

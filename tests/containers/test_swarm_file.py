@@ -118,7 +118,15 @@ def test_swarm_takes_it(made: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(made))
     words = ("stack", "config", "--compose-file")
     assert engine.attempt(*words, tmp_path / "stack.json").returncode == 0
-    made["services"]["app"]["group_add"] = ["1"]
-    (tmp_path / "other.json").write_text(json.dumps(made))
+    copied = copy.deepcopy(made)
+    copied["services"]["app"]["group_add"] = ["1"]
+    (tmp_path / "other.json").write_text(json.dumps(copied))
     done = engine.attempt(*words, tmp_path / "other.json")
     assert done.returncode and "group_add" in done.stderr
+
+
+def test_ways_out_are_closed(made: dict[str, Any]) -> None:
+    """Where no setting names anybody outside, no service is on a network that leads there."""
+    used = {made["networks"][name]["name"] for one in made["services"].values() for name in one["networks"]}
+    closed = {f"{swarm.STACK}_{name}" for name, internal in swarm.NETWORKS.items() if internal}
+    assert used - {"host"} == closed
