@@ -99,7 +99,6 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/user.sh portcullis-edge 10002 /var/lib/portcullis /var/lib/portcullis/run && \
     rm -rf /etc/haproxy /var/lib/haproxy
 COPY containers/relay/haproxy.cfg /etc/portcullis/
-ENV APPS=tasks.app
 USER 10002:10002
 WORKDIR /var/lib/portcullis
 LABEL org.opencontainers.image.title="portcullis relay"

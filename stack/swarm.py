@@ -1,6 +1,6 @@
-"""The cluster, from a manager's side: `python3 -m stack.swarm up|status|reload|app …|file|down`.
+"""The cluster, from a manager's side: `python3 -m stack.swarm up|status|reload|app …|down`.
 
-Called by the playbooks on the first manager, whose state folder has the settings, the secrets and the certificates of
+Called on the first manager, whose state folder has the settings, the secrets and the certificates of
 all. Whatever has to be on another host goes there by Swarm itself: as a secret, or by a job that runs there.
 """
 
@@ -47,7 +47,6 @@ DEPLOY_SECONDS = 300.0
 PRIMARY_SECONDS = 120.0
 PAUSE = 1.0
 OVERLAY = CLONE / "docker-compose.cluster.yml"
-PASSWORD_TO = "PASSWORD_TO"  # noqa: S105 - names a file
 
 
 class Cluster:
@@ -185,7 +184,7 @@ class Cluster:
             except Problem as why:
                 problem = str(why)
                 return False
-            if password and (target := os.environ.get(PASSWORD_TO)):
+            if password and (target := os.environ.get("PASSWORD_TO")):
                 first_password.keep(Path(target), password)
             elif password:
                 print(f"  Sign in as admin, one-time password {password}  (shown only now)", flush=True)
@@ -276,7 +275,6 @@ def main() -> int:
     commands: dict[str, Callable[[Cluster], object]] = {
         "up": Cluster.up,
         "status": Cluster.status,
-        "file": lambda one: print(json.dumps(one.config(), indent=1)),
         "down": Cluster.down,
         "reload": Cluster.reload,
         "app": lambda one: print(one.app(*sys.argv[2:])),

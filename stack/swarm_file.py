@@ -23,7 +23,7 @@ EDGE_FILES = "edge-config"
 NUMBERED = ("postgres", "valkey", "sentinel", "postgres-exporter")
 """One for each host with data."""
 DATA_HOSTS = (1, 2, 3)
-WITHOUT = ("depends_on", "restart", "pull_policy", "security_opt", "profiles", "ports", "extends")
+WITHOUT = ("depends_on", "restart", "pull_policy", "security_opt", "ports")
 """Order and restarts are Swarm's own; images are named so that nobody can be asked for them; nothing is published."""
 NETWORK_OF_HOST = "host"
 SECRET_MODE = 0o400
