@@ -200,7 +200,7 @@ def _open_log(values: EdgeValues) -> None:
     The log must be there before mtail starts: it reads a log that appears later from its end.
     """
     log, followed = values.state / "logs" / "edge-access.log", values.state / "edge" / "log" / "access"
-    for path in (log, _error_log(values)):
+    for path in (log, *([] if values.error_log else [_error_log(values)])):
         path.touch(mode=0o640)
         _give(path, values.user)
     if not followed.exists() or not followed.samefile(log):
