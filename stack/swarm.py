@@ -24,7 +24,6 @@ from stack import (
     contained_start,
     contained_watch,
     engine,
-    first_password,
     images,
     lock,
     processes,
@@ -57,6 +56,9 @@ class Cluster:
         self.folder = compose.folder(place)
         self.names = images.names(place.clone, cluster=True)
         self.steps = Steps()
+        self.start = contained_start.ContainedStart(place, settings)
+        """What is done as on one host: certificates, files of settings, the first password."""
+        self.start.images = self.names
         self.record = self.folder / "cluster.json"
         """What Swarm was told last, once all of it was well."""
 
@@ -102,20 +104,19 @@ class Cluster:
 
     def prepare(self) -> list[str]:
         """Certificates, passwords, keys and settings: what is there stays. Words about it."""
-        start = contained_start.ContainedStart(self.place, self.settings)
-        start.images, app = self.names, self.names["app"]
+        app = self.names["app"]
         for folder in (self.folder, self.folder / "keys"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         contained_secrets.own(self.place, app, {"keys": contained_secrets.APP})
-        said = start.certify()
+        said = self.start.certify()
         certificate.state_expiry(self.place)
         contained_secrets.show(self.place, app)
         said += contained_secrets.make(self.place, app, contained_secrets.cluster_content())
         self._inner_certificates(app)
         contained_watch.write(self.place, app, self.names["alertmanager"])
         wanted = contained_settings.for_compose(self.place, self.settings, self.names)
-        start.write("compose.env", wanted | self._own())
-        start.write("app.env", contained_settings.for_app(self.place, self.settings))
+        self.start.write("compose.env", wanted | self._own())
+        self.start.write("app.env", contained_settings.for_app(self.place, self.settings))
         self._one_shot("check", "keys init")
         return said
 
@@ -180,14 +181,11 @@ class Cluster:
         def done() -> bool:
             nonlocal problem
             try:
-                password = self._one_shot("migrate", "bootstrap")
+                self.start.password = self._one_shot("migrate", "bootstrap")
             except Problem as why:
                 problem = str(why)
                 return False
-            if password and (target := os.environ.get("PASSWORD_TO")):
-                first_password.keep(Path(target), password)
-            elif password:
-                print(f"  Sign in as admin, one-time password {password}  (shown only now)", flush=True)
+            self.start.show_password()
             return True
 
         if not processes.until(done, PRIMARY_SECONDS):
