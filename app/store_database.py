@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import column, table
 
 from app import store_sqlite
-from app.store_faults import SchemaAhead, SchemaBehind, StoreDown, StoreTaken, is_outage, was_undone
+from app.store_faults import SchemaAhead, SchemaBehind, StoreDown, StoreTaken, is_outage, was_undone, was_unheard
 from app.store_lane import Lane
 from app.store_schema import HEAD, meta
 
@@ -69,6 +69,8 @@ class Side(NamedTuple):
 
     lane: Lane
     engine: Engine
+    again: Callable[[DBAPIError], bool]
+    """Whether work that failed so may be done again."""
 
 
 def kind_of(url: str) -> Kind:
@@ -149,7 +151,7 @@ class Database:
         await self._write(_ping_write)
 
     async def _read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work` on a connection that sees one snapshot."""
+        """Run `work`, whose one statement sees one snapshot, on a connection that cannot write."""
         return await self._run(self._readers, work, *args, **kwargs)
 
     async def _write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -162,7 +164,7 @@ class Database:
         alone = writes and self._alone
         password_file = self._password_file
         engine = self._kind.connect(self._url, busy, threads, writes=writes, alone=alone, password_file=password_file)
-        return Side(Lane(name, threads, waiting, self._timeout), engine)
+        return Side(Lane(name, threads, waiting, self._timeout), engine, was_undone if writes else was_unheard)
 
     async def _run(
         self, side: Side | None, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -171,7 +173,7 @@ class Database:
             raise StoreDown("the store is not open")
         began = time.perf_counter()
         try:
-            return await side.lane.run(partial(_transact, side.engine, work, *args, **kwargs))
+            return await side.lane.run(partial(_transact, side, work, *args, **kwargs))
         finally:
             if self._observe is not None:
                 self._observe(work.__name__, time.perf_counter() - began)
@@ -199,17 +201,18 @@ def schema_revision(connection: Connection) -> str | None:
 
 
 def _transact(
-    engine: Engine,
+    side: Side,
     work: Callable[Concatenate[Connection, P], T],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Run `work`, and again where the database took its transaction back: nothing of it was stored or answered."""
+    """Run `work`, and again where nothing of it was stored or answered: the database took its transaction back, or it
+    was a question on a connection that was dead, after which the engine trusts none that is as old."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            return _attempt(engine, work, *args, **kwargs)
+            return _attempt(side.engine, work, *args, **kwargs)
         except DBAPIError as error:
-            if attempts_left and was_undone(error):
+            if attempts_left and side.again(error):
                 continue
             if is_outage(error):
                 raise StoreDown(f"the database failed: {error.orig}") from error

@@ -49,3 +49,8 @@ def is_outage(error: DBAPIError) -> bool:
 def was_undone(error: DBAPIError) -> bool:
     """Whether the database says that it took the transaction back, so that the same one may be tried again."""
     return getattr(error.orig, "sqlstate", None) in _UNDONE
+
+
+def was_unheard(error: DBAPIError) -> bool:
+    """Whether what only reads may be asked again, because its connection was dead; or `was_undone`."""
+    return error.connection_invalidated or was_undone(error)

@@ -45,6 +45,7 @@ _DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"
 )
+_READ_ONLY: Final = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
 _SERVER: Final = select(func.current_setting("server_encoding"), func.current_setting("fsync"))
 
 
@@ -104,17 +105,18 @@ def connect(
 
     With `alone` each holds a lock that only one connection to the database can hold, or raises StoreTaken.
 
-    Writing transactions are READ COMMITTED: what they read behind a row's lock is what its last holder left. Reading
-    ones see one snapshot. The password is read anew for each connection, so that it may be replaced.
+    Writing transactions are READ COMMITTED: what they read behind a row's lock is what its last holder left. A read is
+    one statement, which sees one snapshot by itself: with a ping, BEGIN and COMMIT it would be four. The password is
+    read anew for each connection, so that it may be replaced.
     """
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
-        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+        isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
         connect_args=_bounds(busy_seconds),
         pool_size=connections,
         max_overflow=0,
-        # After an outage no first caller has to find out that its connection is dead.
-        pool_pre_ping=True,
+        # After an outage no first writer has to find out that its connection is dead; a reader asks again.
+        pool_pre_ping=writes,
         hide_parameters=True,
     )
     event.listen(engine, "do_connect", partial(_connect, writes, alone, password_file))
@@ -172,6 +174,9 @@ def _connect(
         raise StoreTaken(
             "Another server works on this database: stop it first, or give all of them a REDIS_URL to share."
         )
+    if not writes:
+        # Not in the options of the session: libpq would take it for one with a standby (target_session_attrs).
+        connection.execute(_READ_ONLY)
     connection.autocommit = False
     connection.read_only = not writes
     return connection

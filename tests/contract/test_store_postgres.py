@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import InternalError
 
 from app.migrations import migrate
 from app.model import DEFAULT_ROOM, Stored
@@ -150,6 +151,29 @@ async def test_commits_are_durable_whatever_the_role_has_as_its_default(cluster:
         found = {one: connection.exec_driver_sql(f"SHOW {one}").scalar() for one in wanted}
     engine.dispose()
     assert found == wanted
+
+
+def test_what_reads_cannot_write(cluster: Cluster, name: str) -> None:
+    """A statement that runs by itself is read-only, too."""
+    engine = connect(cluster.url(name), 1.5)
+    with engine.connect() as connection, pytest.raises(InternalError, match="read-only transaction"):
+        connection.exec_driver_sql("UPDATE meta SET value = value")
+    engine.dispose()
+
+
+async def test_after_an_outage_nobody_finds_a_dead_connection(cluster: Cluster, name: str) -> None:
+    """The server closed every one of them: reads, as many at once as there are threads, and a write are answered."""
+    async with opened(cluster.url(name)) as store:
+        await furnish(store)
+        ended = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        for _ in range(2):
+            await asyncio.gather(*(store.room(DEFAULT_ROOM) for _ in range(20)))
+            assert len(cluster.execute(ended, name)) > 2
+            assert None not in await asyncio.gather(*(store.room(DEFAULT_ROOM) for _ in range(20)))
+            await passes(store, [post("x")])
 
 
 async def test_a_server_that_shares_nothing_has_the_database_to_itself(cluster: Cluster, name: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import resource
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from sqlalchemy import ClauseElement, Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app import store_edits, store_events, store_listings
-from app.model import DEFAULT_ROOM, Post, RoomId, Stored, UserName
+from app.model import DEFAULT_ROOM, Address, Post, RoomId, Stored, UserName
 from app.store import SchemaAhead, SchemaBehind, Store, StoreDown
 from app.store_database import Database
 from app.store_events import KNOWN
@@ -109,6 +111,50 @@ async def test_a_batch_of_posts_takes_four_statements(path: Path, size: int) -> 
         finally:
             event.remove(Engine, "before_cursor_execute", note)
     assert seen == ["BEGIN", "SELECT", "SELECT", "INSERT", "UPDATE"]
+
+
+async def test_every_read_is_one_statement(path: Path) -> None:
+    """In PostgreSQL it runs without a transaction that would make two of them see the same."""
+    counts: dict[str, int] = {}
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    def count(verb: str, _seconds: float) -> None:
+        counts[verb] = len([statement for statement in seen if statement != "BEGIN"])
+        seen.clear()
+
+    store, ann, now = Store(f"sqlite:///{path}", 20.0, count), UserName("ann"), time.time()
+    await store.open()
+    counts.clear()
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await store.ping()
+        await store.account(ann)
+        await store.accounts_exist()
+        await store.external_account("issuer", "subject", "")
+        await store.session(b"")
+        await store.sessions(ann)
+        await store.standing(ann, Address("192.0.2.1"), None, None, now)
+        await store.ended([(ann, Address("192.0.2.1"), None, None)], now)
+        await store.bans()
+        await store.events(DEFAULT_ROOM, 0, 10)
+        await store.events_before(DEFAULT_ROOM, None, 10)
+        await store.newest([DEFAULT_ROOM])
+        await store.room(DEFAULT_ROOM)
+        await store.entry(DEFAULT_ROOM, ann)
+        await store.members(DEFAULT_ROOM)
+        await store.listing(DEFAULT_ROOM, ann)
+        await store.listings(ann, public=False)
+        await store.audit(DEFAULT_ROOM, None, 10)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+        await store.close()
+    sources = (Path(store_events.__file__).parent).glob("store_*.py")
+    reads = {name for source in sources for name in re.findall(r"self\._read\((\w+)[,)]", source.read_text())}
+    only_at_the_start = {"schema_revision"}
+    assert {verb: counts.get(verb) for verb in reads - only_at_the_start} == dict.fromkeys(reads - only_at_the_start, 1)
 
 
 async def test_a_list_of_rooms_takes_one_statement_whatever_its_length(path: Path) -> None:
