@@ -65,6 +65,7 @@ class Entrance:
     async def enter(self, connection: Connection, verb: Join) -> Denied | None:
         """Answer by `joined` and the events that the client asked for, from then on by every event; or say why not."""
         room_id = RoomId(verb.room)
+        live = self._hub.rooms.get(room_id)
         entry = await self._admitted(connection, verb)
         if isinstance(entry, Denied):
             return entry
@@ -72,7 +73,7 @@ class Entrance:
         if entered is None:
             return Denied(ErrorCode.ROOM_FULL, _RETRY_FULL, Limit.MEMBERS_PER_ROOM)
         try:
-            return await self._catch_up(connection, verb, entered)
+            return await self._catch_up(connection, verb, entered, (entry, live) if live is not None else None)
         finally:
             if room_id not in connection.rooms:
                 await self._presence.leave(room_id, connection.id)
@@ -98,23 +99,30 @@ class Entrance:
             return Denied(ErrorCode.ROOM_UNKNOWN)
         return judged(entry, Action.HISTORY, time.time()) or entry
 
-    async def _catch_up(self, connection: Connection, verb: Join, entered: Entered) -> Denied | None:
-        """Replay until nothing is missing, then join in the same breath."""
-        found = await self._agreed(connection, RoomId(verb.room))
-        if isinstance(found, Denied):
-            return found
-        cursor = self._greet(connection, verb, *found)
+    async def _catch_up(
+        self, connection: Connection, verb: Join, entered: Entered, found: Found | None
+    ) -> Denied | None:
+        """Replay until nothing is missing, then join in the same breath.
+
+        An entry is as good as a later one where the room was live before the question: its events came here since.
+        """
+        agreed = await self._agreed(connection, RoomId(verb.room), found)
+        if isinstance(agreed, Denied):
+            return agreed
+        cursor = self._greet(connection, verb, *agreed)
         arrival = Arrival(entered is Entered.ELSEWHERE, verb.after is not None)
         try:
-            await self._follow(connection, *found, cursor, arrival)
+            await self._follow(connection, *agreed, cursor, arrival)
         except StoreDown:
             # The client was told that it is in; that it is not, only another connection can tell it.
             connection.close(CloseCode.SLOW_CONSUMER)
         return None
 
-    async def _agreed(self, connection: Connection, room_id: RoomId) -> Found | Denied:
+    async def _agreed(self, connection: Connection, room_id: RoomId, found: Found | None = None) -> Found | Denied:
         """Who the user is and the live room, once the room agrees that nobody's membership has changed since: what was
         delivered up to then is theirs to read."""
+        if found is not None and await self._agrees(*found):
+            return found
         while True:
             entry = await self._store.entry(room_id, connection.identity.user)
             if entry is None:
@@ -126,9 +134,12 @@ class Entrance:
             if room is None:
                 self._hub.open(entry.state)
                 continue
-            await self._repair.room(room, entry.state.offset)
-            if room.access == entry.state.access and self._hub.rooms.get(room_id) is room:
+            if await self._agrees(entry, room):
                 return entry, room
+
+    async def _agrees(self, entry: Entry, room: LiveRoom) -> bool:
+        await self._repair.room(room, entry.state.offset)
+        return room.access == entry.state.access and self._hub.rooms.get(room.id) is room
 
     async def _follow(
         self, connection: Connection, entry: Entry, room: LiveRoom, cursor: int, arrival: Arrival
