@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_RESOLVER = re.compile(r"([0-9.]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _PATH = re.compile(r"/[A-Za-z0-9._/+-]*")
 
 
@@ -45,12 +44,8 @@ class EdgeValues:
     listen6: str = "::"
     outer_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed (set_real_ip_from); none by default."""
-    app: str = ""
-    """`HOST:PORT` of the application's inner listener on other hosts; empty: its Unix socket on this one."""
     error_log: str = ""
     """`stderr`; empty: the file edge-error.log in state/logs, which nginx opens anew at SIGUSR1."""
-    resolver: str = ""
-    """Address, with or without a port, of the name server that knows `app`; needed where that is a name."""
     workers: int = 2
     connections: int = 10_000
     """Proxied sockets wanted; each takes two descriptors, and the machine's limit may lower it."""
@@ -91,18 +86,8 @@ class EdgeValues:
                 raise UnsafeValueError(f"Outer proxy {network!r} is no address or network: {error}.") from None
         if self.error_log not in ("", "stderr"):
             raise UnsafeValueError(f"The error log {self.error_log!r} is not stderr.")
-        self._check_app()
         _check_listen(self.listen4, 4)
         _check_listen(self.listen6, 6)
-
-    def _check_app(self) -> None:
-        host, _, port = self.app.rpartition(":")
-        if self.app and not (port.isdecimal() and (_HOST.fullmatch(host) or is_address(host.strip("[]")))):
-            raise UnsafeValueError(f"The application {self.app!r} is not HOST:PORT.")
-        if self.resolver and not _RESOLVER.fullmatch(self.resolver):
-            raise UnsafeValueError(f"The name server {self.resolver!r} is no address.")
-        if self.app and not self.resolver and not is_address(host.strip("[]")):
-            raise UnsafeValueError(f"The application's name {host!r} needs a resolver.")
 
     def _check_numbers(self) -> None:
         for name in ("https_port", "http_port", "metrics_port"):

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import certs.authority
-import certs.inner
 from nginx.render import EdgeValues, check_command, mtail_command, nginx_command, render
 from nginx.rotate import rotate
 from tests import canary
@@ -96,11 +95,9 @@ class Edge:
         """Start the echo application where the edge looks for it."""
         bind = self.values.state / "run" / "app.sock"
         bind.unlink(missing_ok=True)
-        port = int(self.values.app.rpartition(":")[2] or 0)
-        words = inner_listener(self.values.state / "inner", port) if port else ["--uds", str(bind)]
-        command = [sys.executable, "-m", "uvicorn", "tests.stack.echo:application", *words]
+        command = [sys.executable, "-m", "uvicorn", "tests.stack.echo:application", "--uds", str(bind)]
         self.spawn("app", [*command, "--log-level", "error", "--no-proxy-headers", "--ws", "websockets-sansio"], None)
-        until(lambda: _listens(port) if port else _answers(bind), "the application answers")
+        until(lambda: _answers(bind), "the application answers")
 
     def spawn(self, name: str, command: Sequence[str], user: str | None) -> None:
         """Start one process of the edge in the foreground, its words kept in logs/NAME.log."""
@@ -225,13 +222,6 @@ def _answers(bind: Path) -> bool:
     return False
 
 
-def inner_listener(folder: Path, port: int) -> list[str]:
-    """The words with which uvicorn listens as the app's inner listener does."""
-    files = {"keyfile": "app.key", "certfile": "app.pem", "ca-certs": "ca.pem"}
-    words = [word for option, name in files.items() for word in (f"--ssl-{option}", str(folder / name))]
-    return ["--host", "127.0.0.1", "--port", str(port), "--ssl-cert-reqs", str(int(ssl.CERT_REQUIRED)), *words]
-
-
 def prepare(state: Path, **changed: object) -> EdgeValues:
     """Make certificates and the rendered configuration in `state`, on free ports."""
     https, http, metrics = free_ports(3)
@@ -243,10 +233,6 @@ def prepare(state: Path, **changed: object) -> EdgeValues:
         if USER:
             shutil.chown(state / name, USER if name == "logs" else None, USER)
     certs.authority.ensure(state / "tls", values.hosts, owner=USER)
-    if values.app:
-        certs.inner.ensure_inner(state / "inner")
-        for path in (state / "inner", state / "inner" / "edge.key"):
-            shutil.chown(path, USER) if USER else None
     render(values)
     return values
 

@@ -64,7 +64,7 @@ def test_nginx_accepts_the_configuration(values: EdgeValues) -> None:
     [
         ("snippets/tls.conf", "no_such_directive on;\n", "unknown directive"),
         ("snippets/logging.conf", "access_log /nonexistent/log edge;\n", "/nonexistent/log"),
-        ("snippets/upstream-embedded.conf", "upstream app { server 127.0.0.1:1; }\n", "duplicate upstream"),
+        ("snippets/upstream.conf", "upstream app { server 127.0.0.1:1; }\n", "duplicate upstream"),
         ("conf.d/20-redirect.conf", "server { server_name a; } server { server_name a; }\n", "conflicting server name"),
     ],
 )
@@ -80,15 +80,6 @@ def test_gixy_finds_nothing(values: EdgeValues, name: str) -> None:
     code, said = gixy(name, values.state / "edge")
     assert code == 0, said
     assert "Problem:" not in said
-
-
-def test_an_edge_of_applications_elsewhere_passes_the_same_gates() -> None:
-    """Its name for them is resolved by a name server."""
-    with prepared(app="tasks.app:8444", resolver="127.0.0.11") as found:
-        assert nginx_accepts(found) == ""
-        for name in GIXIES:
-            code, said = gixy(name, found.state / "edge")
-            assert code == 0, said
 
 
 @pytest.mark.parametrize("name", GIXIES)
