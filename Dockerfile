@@ -65,6 +65,7 @@ RUN --mount=type=bind,source=containers,target=/containers \
     install -d -m 0750 -o 10001 -g 10001 /var/lib/portcullis/run && \
     rm -rf /var/www /usr/share/nginx && \
     nginx -V 2>/etc/portcullis-nginx
+COPY containers/edge/ /etc/portcullis/
 USER 10002:10002
 WORKDIR /var/lib/portcullis
 LABEL org.opencontainers.image.title="portcullis edge"
@@ -127,12 +128,14 @@ RUN --mount=type=bind,source=containers,target=/containers \
     sh /containers/user.sh postgres 10004 /var/lib/postgresql && \
     install -d /etc/postgresql-common && \
     echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf && \
-    sh /containers/install.sh "postgresql-${POSTGRES_MAJOR}" age && \
+    sh /containers/install.sh "postgresql-${POSTGRES_MAJOR}" age pgbackrest && \
     dpkg --purge --force-depends libllvm19 libz3-4 && \
-    rm -rf /etc/ssl/private/* /etc/ssl/certs/ssl-cert-snakeoil.pem /var/log/dpkg.log && \
-    install -d -o 10004 -g 10004 -m 0700 /var/lib/postgresql && rm -rf /var/lib/postgresql/*
+    rm -rf /etc/ssl/private/* /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/pgbackrest.conf /var/log/dpkg.log && \
+    install -d -o 10004 -g 10004 -m 0700 /var/lib/postgresql /var/lib/pgbackrest && rm -rf /var/lib/postgresql/* && \
+    install -d -o 10004 -g 10004 -m 0755 /var/lib/portcullis/facts
 ENV PATH=/usr/lib/postgresql/${POSTGRES_MAJOR}/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/data \
-    POSTGRES_MAJOR=${POSTGRES_MAJOR} HOME=/tmp PGHOST=/run/postgresql
+    POSTGRES_MAJOR=${POSTGRES_MAJOR} HOME=/tmp PGHOST=/run/postgresql \
+    PGBACKREST_STANZA=portcullis PGBACKREST_LOG_LEVEL_FILE=off
 COPY containers/postgres/ /etc/portcullis/
 USER 10004:10004
 WORKDIR /var/lib/postgresql
@@ -177,7 +180,8 @@ RUN --mount=type=bind,source=containers,target=/containers \
     --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     sh /containers/user.sh portcullis-exporter 10007 /var/lib/portcullis && \
     sh /containers/install.sh prometheus-node-exporter prometheus-postgres-exporter prometheus-redis-exporter && \
-    rm -rf /var/lib/prometheus && echo 'auth_modules: {}' >/var/lib/portcullis/postgres_exporter.yml
+    rm -rf /var/lib/prometheus && echo 'auth_modules: {}' >/var/lib/portcullis/postgres_exporter.yml && \
+    install -d -o 10004 -g 10004 -m 0755 /var/lib/portcullis/facts
 COPY containers/answers.sh /usr/local/bin/answers
 USER 10007:10007
 WORKDIR /var/lib/portcullis

@@ -11,7 +11,7 @@ SPREAD = -n 3 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help up rollout down status logs user token metrics clean backup drill restore rotate psql doctor fixes sbom engine check lint tools images test test-host run-host test-containers run-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
+.PHONY: help up rollout down status logs user token metrics clean backup drill restore rotate psql doctor fixes sbom promote rejoin drain rebalance remove recover challenge engine check lint tools images test test-host run-host test-containers run-containers test-load test-all load prove bench docs lock format environment machine deploy lab lab-down test-lab
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ metrics: ## print the metrics of app and edge (make -s)
 clean: ## stop, and delete accounts, messages, keys and logs; asks first, or CONFIRM=yes
 	@$(STACK) clean
 
-backup: ## a backup of the database, tried out; TO=path
+backup: ## a backup of the database, tried out; TO=path; in a cluster FULL=yes
 	@$(STACK) backup
 
 drill: ## restore a backup beside what is there and look through it, FROM=path or the newest one; IDENTITY=path if encrypted
@@ -66,6 +66,28 @@ fixes: ## in containers: new images where something newer is out for what is in 
 
 sbom: ## write what each image is made of (CycloneDX), and print where
 	@$(STACK) sbom
+
+promote: ## in a cluster: a standby in the place of the database's primary; PLANNED=yes, UNPROVEN=yes
+	@$(STACK) promote
+
+rejoin: ## in a cluster: NAME=postgres-1: make a server of the database anew, as a standby
+	@$(STACK) rejoin "$$NAME"
+
+drain: ## in a cluster: NAME=host: let nothing run there
+	@$(STACK) drain "$$NAME"
+
+rebalance: ## in a cluster: let every host take part, and spread the apps
+	@$(STACK) rebalance
+
+remove: ## in a cluster: NAME=host: forget it
+	@$(STACK) remove "$$NAME"
+
+recover: ## in a cluster: a database of what the repository has, where all servers lost theirs; MOMENT=…, RESTORED=yes
+	@$(STACK) recover
+
+# In a cluster, for certbot: every edge answers.
+challenge:
+	@$(STACK) challenge
 
 engine: ## give this machine a container engine and the base image; asks first, or YES=1
 	@$(STACK) engine
@@ -123,15 +145,16 @@ test-load: machine environment ## the limits under real load, right, off and off
 	$(BIN)/python -m pytest --durations=15 tests/load/runs
 
 # Not part of `make test`: it makes a host's image and installs an engine on it from the archive.
-test-lab: machine environment ## the playbooks, against a real host on this machine
+test-lab: machine environment ## the playbooks, against real hosts on this machine: five, then one
 	@YES=1 $(STACK) engine
 	@$(PYTHON) -m stack.development ansible
 	@$(BIN)/python -m tests.tools ssh-audit >/dev/null
-	$(BIN)/python -m pytest --durations=15 tests/lab
+	$(BIN)/python -m pytest --durations=15 tests/lab/five
+	$(BIN)/python -m pytest --durations=15 $(if $(THOROUGH),--ignore=tests/lab/five tests/lab,tests/lab/test_one_host.py)
 
 test-all: export THOROUGH = 1
 test-all: export COVERAGE = 1
-test-all: test test-load ## with more kills, more examples, more time, and branch coverage of the app
+test-all: test test-load test-lab ## with more kills, more examples, more time, and branch coverage of the app
 
 LOAD = @$(PYTHON) -m stack.development load && var/dev/load/bin/python -m loadtest
 load: ## a stack under load beside honest users, and a verdict: the short suite, or SCENARIO=… USERS=… TIME=… HOST=…

@@ -18,19 +18,23 @@ SERVERS = {
     "valkey": tuple(f"{kind}-{number}" for kind in ("valkey", "sentinel") for number in (1, 2, 3)),
 }
 """What each kind of server is called in the cluster: one certificate for all of its kind."""
+REPOSITORY = "repository"
+"""Of the backups: PostgreSQL's servers ask it, and it asks them, with one certificate for both."""
 ROLES = ("portcullis", "portcullis_owner", "portcullis_watch", "portcullis_replica")
 """Of PostgreSQL: each shows a certificate with its own name (`clientcert=verify-full`)."""
 
 
 def ensure_stores(folder: Path, *, now: datetime.datetime | None = None) -> list[str]:
-    """Make or renew ca, the servers' and the roles' in `folder` (keys 0600); a line for each with what was done.
+    """Make or renew ca, the servers', the roles' and the repository's in `folder` (keys 0600).
 
-    Bounds are those of `authority.ensure`. Raises CertificateError when the folder cannot be written.
+    A line for each with what was done. Bounds are those of `authority.ensure`. Raises CertificateError when the folder
+    cannot be written.
     """
     now = now or datetime.datetime.now(datetime.UTC)
     servers = {name: tuple(map(x509.DNSName, hosts)) for name, hosts in SERVERS.items()}
     roles = {role: (x509.DNSName(role),) for role in ROLES}
-    every = tuple(name for names in (*servers.values(), *roles.values()) for name in names)
+    repository = (x509.DNSName(REPOSITORY),)
+    every = tuple(name for names in (*servers.values(), *roles.values(), repository) for name in names)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority, said = keep_authority(folder, every, now)
@@ -41,6 +45,9 @@ def ensure_stores(folder: Path, *, now: datetime.datetime | None = None) -> list
             lines.append(
                 keep_leaf(folder, role, names, (ExtendedKeyUsageOID.CLIENT_AUTH,), authority, now, called=role)
             )
+        both = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+        called = f"portcullis_{REPOSITORY}"
+        lines.append(keep_leaf(folder, REPOSITORY, repository, both, authority, now, called=called))
     except OSError as error:
         raise CertificateError(f"The certificates in {folder} cannot be written: {error}.") from error
     return lines

@@ -8,16 +8,25 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stack import engine_install, knobs, lock, log_search, place, settings_file, shape
+from stack import deploys, engine_install, knobs, lock, log_search, place, settings_file, shape
 from stack.consent import agreed
 from stack.problem import Problem
 from stack.shape import Shape
 
+if TYPE_CHECKING:
+    from stack.clustered import Clustered
+
+
+def here() -> place.Place:
+    """Where the stack of this clone is."""
+    return place.choose(os.environ)
+
 
 def stack() -> Shape:
     """The stack of this clone, with the settings of its file and of the environment."""
-    state = place.choose(os.environ).state
+    state = here().state
     lock.refuse_strangers(state)
     settings = settings_file.read(state / "settings.env", os.environ)
     return shape.choose(place.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
@@ -34,14 +43,16 @@ def known() -> None:
 def up(_: argparse.Namespace) -> int:
     """Start the stack."""
     known()
-    stack().up()
+    with deploys.noted(here(), "up"):
+        stack().up()
     return 0
 
 
 def rollout(_: argparse.Namespace) -> int:
     """Replace the app while clients are connected."""
     known()
-    stack().rollout()
+    with deploys.noted(here(), "rollout"):
+        stack().rollout()
     return 0
 
 
@@ -159,6 +170,60 @@ def fixes(_: argparse.Namespace) -> int:
     return 0
 
 
+def promote(_: argparse.Namespace) -> int:
+    """Put a standby of the database in its primary's place."""
+    planned, unproven = (os.environ.get(name) == "yes" for name in ("PLANNED", "UNPROVEN"))
+    cluster().promote(planned=planned, unproven=unproven)
+    return 0
+
+
+def rejoin(words: argparse.Namespace) -> int:
+    """Make a server of the database anew, as a standby."""
+    cluster().rejoin(words.name or "")
+    return 0
+
+
+def drain(words: argparse.Namespace) -> int:
+    """Let nothing run on a host."""
+    cluster().drain(words.name or "")
+    return 0
+
+
+def rebalance(_: argparse.Namespace) -> int:
+    """Let every host take part, and spread the apps."""
+    cluster().rebalance()
+    return 0
+
+
+def remove(words: argparse.Namespace) -> int:
+    """Forget a host."""
+    cluster().remove(words.name or "")
+    return 0
+
+
+def recover(_: argparse.Namespace) -> int:
+    """Make a cluster's database of what its repository has."""
+    cluster().recover(os.environ.get("MOMENT", ""), restored=os.environ.get("RESTORED") == "yes")
+    return 0
+
+
+def challenge(_: argparse.Namespace) -> int:
+    """Have every edge answer an ACME server."""
+    token, answer = (os.environ.get(name, "") for name in ("CERTBOT_TOKEN", "CERTBOT_VALIDATION"))
+    cluster().challenge(token, answer)
+    return 0
+
+
+def cluster() -> Clustered:
+    """The stack, where it is on several hosts. Raises Problem."""
+    from stack.clustered import Clustered  # noqa: PLC0415 - only where it is needed
+
+    found = stack()
+    if not isinstance(found, Clustered):
+        raise Problem("That is for a cluster, and this stack is on one host.")
+    return found
+
+
 def asked_path(variable: str) -> Path | None:
     """The path in a variable, from where the command was called."""
     given = os.environ.get(variable)
@@ -193,6 +258,13 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
         rotate,
         psql,
         doctor,
+        promote,
+        rejoin,
+        drain,
+        rebalance,
+        remove,
+        recover,
+        challenge,
     )
 }
 
@@ -201,7 +273,7 @@ def main() -> int:
     """Run one command. A Problem is shown as its sentence, on standard error."""
     parser = argparse.ArgumentParser(prog="python3 -m stack", description=__doc__)
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("name", nargs="?", help="the account, for user and token")
+    parser.add_argument("name", nargs="?", help="the account, the server or the host")
     words = parser.parse_args()
     # A terminated command unwinds like an interrupted one, so that it stops what it had started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -5,6 +5,7 @@ The image has no nginx of its own; what nginx can do was written down when nginx
 
 from __future__ import annotations
 
+import hashlib
 import os
 import resource
 import sys
@@ -13,13 +14,15 @@ from typing import Any
 
 from nginx.machine import Machine, has_ipv6, parse_versions
 from nginx.render import render
-from stack import edge_config, place
+from stack import edge_config, facts, place
 from stack.place import Place
 from stack.problem import Problem
 
 STATE = Path("/var/lib/portcullis")
 NGINX = Path("/etc/portcullis-nginx")
 GIVEN = Path("/run/tls")
+MADE = "made"
+"""A digest of configuration and certificate, written when both are whole: by it a cluster's edge knows of new ones."""
 
 
 def here() -> Place:
@@ -47,6 +50,20 @@ def take_certificate() -> None:
             draft.replace(folder / name)
 
 
+def finish() -> None:
+    """Say what there is by now."""
+    found = hashlib.sha256()
+    edge = STATE / "edge"
+    files = [
+        path for path in edge.rglob("*") if path.is_file() and path.relative_to(edge).parts[0] not in ("temp", MADE)
+    ]
+    for path in (*sorted(files), STATE / "tls" / "server.pem"):
+        found.update(path.read_bytes() if path.exists() else b"")
+    draft = STATE / f"{MADE}.draft"
+    draft.write_text(found.hexdigest() + "\n")
+    draft.replace(STATE / "edge" / MADE)
+
+
 def values() -> dict[str, Any]:
     """The edge's, whose complaints the engine keeps and rotates."""
     return edge_config.values(here(), os.environ) | {"error_log": "stderr"}
@@ -62,7 +79,11 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 78
     take_certificate()
+    for name in facts.FACTS:
+        if name in os.environ:
+            facts.state(here(), name, float(os.environ[name]))
     (STATE / "edge" / "run").mkdir(exist_ok=True)
+    finish()
     return 0
 
 

@@ -14,8 +14,11 @@ from stack import exposition
 from stack.place import Place
 
 FACTS = {
+    "portcullis_backup_failed": "In a cluster: 1 when the last backup failed.",
     "portcullis_backup_timestamp_seconds": "When the newest backup was done that was restored for a try.",
     "portcullis_certificate_expiry_timestamp_seconds": "When the server's certificate ends.",
+    "portcullis_inner_certificate_expiry_timestamp_seconds": "When the first certificate between hosts ends.",
+    "portcullis_restore_drill_failed": "In a cluster: 1 when the last drill failed.",
     "portcullis_restore_drill_timestamp_seconds": "When a backup that was kept was last restored for a try.",
 }
 """Each gauge and what it means."""

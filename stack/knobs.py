@@ -19,7 +19,9 @@ class Knob(NamedTuple):
 
 KNOBS = (
     Knob("PORTCULLIS_STATE", "", "The state folder, an absolute path; only in the environment, never in the file."),
-    Knob("PORTCULLIS_SHAPE", "", "embedded or containers; default: what the state folder holds, else what fits."),
+    Knob(
+        "PORTCULLIS_SHAPE", "", "embedded, containers or cluster; default: what the state folder holds, else what fits."
+    ),
     Knob("PORTCULLIS_HTTPS_PORT", "8443", "The edge's port; the edge is never root."),
     Knob("PORTCULLIS_HTTP_PORT", "8080", "Redirects to HTTPS."),
     Knob(
@@ -52,6 +54,7 @@ KNOBS = (
     Knob("PORTCULLIS_POSTGRES_MEMORY", "1g", "Containers: memory of PostgreSQL."),
     Knob("PORTCULLIS_POSTGRES_SHARED_BUFFERS", "256MB", "Containers: PostgreSQL's cache; a quarter of its memory."),
     Knob("PORTCULLIS_BACKUP_RECIPIENT", "", "An age public key that backups are encrypted for."),
+    Knob("PORTCULLIS_BACKUP_HOUR", "3", "Cluster: in which hour (UTC) of the night it is backed up, and drilled."),
     Knob("PORTCULLIS_CA_BUNDLE", "", "Containers: the CA bundle that builds trust; default: the system's."),
 )
 NAMES = frozenset(one.name for one in KNOBS)

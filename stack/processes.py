@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.place import Place
+from stack.problem import Problem
 
 POLL_SECONDS = 0.05
 
@@ -129,3 +130,15 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(POLL_SECONDS)
     return True
+
+
+def patiently(command: Callable[[], str], seconds: float) -> str:
+    """What it returns, once it raises no Problem; after `seconds` the Problem is raised."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            return command()
+        except Problem:
+            if time.monotonic() > ends:
+                raise
+        time.sleep(POLL_SECONDS)

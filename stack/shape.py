@@ -50,8 +50,8 @@ class Shape(Protocol):
         """Stop everything and delete the stack's data, keys and logs."""
         ...
 
-    def backup(self, target: Path | None) -> Path:
-        """Write a backup, there or into the state folder; where it is."""
+    def backup(self, target: Path | None) -> Path | str:
+        """Write a backup, there or where this kind of stack keeps them; where it is, or what is there."""
         ...
 
     def drill(self, source: Path | None, identity: Path | None) -> str:
@@ -87,7 +87,8 @@ class Shape(Protocol):
         ...
 
 
-EMBEDDED, CONTAINERS = "embedded", "containers"
+EMBEDDED, CONTAINERS, CLUSTER = "embedded", "containers", "cluster"
+KINDS = (EMBEDDED, CONTAINERS, CLUSTER)
 MARK = "shape"
 
 
@@ -105,8 +106,8 @@ def decide(place: Place, asked: str, reachable: Callable[[], bool]) -> str:
     Raises Problem rather than leave the accounts and messages of one kind behind and begin anew with the other.
     """
     holds = held(place)
-    if asked not in ("", EMBEDDED, CONTAINERS):
-        raise Problem(f"PORTCULLIS_SHAPE must be {EMBEDDED} or {CONTAINERS}, and is {asked!r}.")
+    if asked not in ("", *KINDS):
+        raise Problem(f"PORTCULLIS_SHAPE must be {EMBEDDED}, {CONTAINERS} or {CLUSTER}, and is {asked!r}.")
     if asked and holds and asked != holds:
         raise Problem(
             f"PORTCULLIS_SHAPE={asked}, and {place.state} holds a stack of the kind {holds}. Its accounts and messages "
@@ -114,15 +115,21 @@ def decide(place: Place, asked: str, reachable: Callable[[], bool]) -> str:
             f"PORTCULLIS_SHAPE={holds})."
         )
     found = asked or holds or (CONTAINERS if reachable() else EMBEDDED)
-    if found == CONTAINERS and not reachable():
+    if found != EMBEDDED and not reachable():
         raise Problem("This stack runs in containers, and no container engine answers. Start it, or: make engine")
     return found
 
 
 def choose(place: Place, settings: Mapping[str, str]) -> Shape:
     """The kind of stack that suits this machine. The one place that decides it."""
-    if decide(place, settings.get("PORTCULLIS_SHAPE", ""), engine.reachable) == CONTAINERS:
-        from stack.contained import Contained  # noqa: PLC0415 - each shape imports only what it needs
+    kind = decide(place, settings.get("PORTCULLIS_SHAPE", ""), engine.reachable)
+    # Each imports only what it needs.
+    if kind == CLUSTER:
+        from stack.clustered import Clustered  # noqa: PLC0415
+
+        return Clustered(place, settings)
+    if kind == CONTAINERS:
+        from stack.contained import Contained  # noqa: PLC0415
 
         return Contained(place, settings)
     from stack.embedded import Embedded  # noqa: PLC0415

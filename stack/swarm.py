@@ -1,7 +1,7 @@
-"""The cluster, from a manager's side: `python3 -m stack.swarm up|status|reload|app …|down`.
+"""How a cluster comes to what is wanted, from a manager's side.
 
-Called on the first manager, whose state folder has the settings, the secrets and the certificates of
-all. Whatever has to be on another host goes there by Swarm itself: as a secret, or by a job that runs there.
+The manager's state folder has the settings, the secrets and the certificates of all. Whatever has to be on another host
+goes there by Swarm itself: as a secret, or by a job that runs there.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from stack import (
     app_command,
@@ -24,14 +24,16 @@ from stack import (
     contained_start,
     contained_watch,
     engine,
+    facts,
     images,
+    knobs,
     lock,
     processes,
-    settings_file,
+    shape,
     swarm_file,
     swarm_job,
+    swarm_stages,
 )
-from stack import place as places
 from stack.place import CLONE, Place
 from stack.problem import Problem
 from stack.steps import Steps
@@ -42,14 +44,41 @@ NETWORKS = {
     **dict.fromkeys(("outside_open", "alerting_open"), False),
 }
 """Each, and whether nothing leads out of it. The settings say which of two the stack is on, as on one host."""
+INNER = ("inner", "stores")
+"""The folders with certificates by which hosts know each other."""
 DEPLOY_SECONDS = 300.0
 PRIMARY_SECONDS = 120.0
 PAUSE = 1.0
 OVERLAY = CLONE / "docker-compose.cluster.yml"
+SERVICES = "{{.Name}} {{.Replicas}} {{.Image}}"
+UPDATES = "{{.Spec.Name}} {{if .UpdateStatus}}{{.UpdateStatus.State}} {{.UpdateStatus.StartedAt.UnixNano}}{{end}}"
+LAST_HOUR = 23
+BUSY = ("updating", "paused", "rollback_started", "rollback_paused")
+TAKEN_BACK = ("rollback_started", "rollback_paused", "rollback_completed", "paused")
+
+
+class Service(NamedTuple):
+    """One service of the stack, as Swarm has it."""
+
+    name: str
+    running: int
+    wanted: int
+    image: str
+    update: str = ""
+    """What becomes of its last update, in Swarm's word."""
+    began: str = ""
+    """When that began, which tells one update from another."""
+
+    @property
+    def missing(self) -> str:
+        """What it lacks, in words; empty where it has all its tasks and no update goes on."""
+        if self.running == self.wanted and self.update not in BUSY:
+            return ""
+        return f"{self.name} has {self.running} of {self.wanted} tasks {self.update}".rstrip()
 
 
 class Cluster:
-    """One cluster, seen from its first manager."""
+    """One cluster, seen from a manager."""
 
     def __init__(self, place: Place, settings: Mapping[str, str]) -> None:
         self.place, self.settings = place, settings
@@ -60,37 +89,45 @@ class Cluster:
         """What is done as on one host: certificates, files of settings, the first password."""
         self.start.images = self.names
         self.record = self.folder / "cluster.json"
-        """What Swarm was told last, once all of it was well."""
+        """What was wanted last, once all of it was well."""
+        self.handed = self.folder / "stack.json"
+        """What Swarm was told last."""
 
     def up(self) -> None:
         """Bring the cluster to what the clone and the settings say."""
         with lock.exclusive(self.place, self.steps.say):
+            shape.mark(self.place, shape.CLUSTER)
             with self.steps.step("make networks"):
                 self.networks()
             with self.steps.step("make certificates, passwords and keys") as notes:
                 notes.extend(self.prepare())
             config = self.config()
             text = json.dumps(config, indent=1)
-            if self.record.exists() and self.record.read_text() == text and self.services() and not self.missing():
+            before = {one.name: one for one in self.services()}
+            whole = before and not any(one.missing for one in before.values())
+            if whole and self.record.exists() and self.record.read_text() == text:
                 print(f"Already up: nothing was changed ({self.steps.seconds:.1f} s).")
                 return
+            if stopped := [one.name.removeprefix(f"{STACK}_") for one in before.values() if not one.wanted]:
+                raise Problem(
+                    f"{stopped[0]} is stopped since a promotion. Make it anew first: rejoin NAME={stopped[0]}"
+                )
             self.record.unlink(missing_ok=True)
-            with self.steps.step("make the first database"):
-                self.first(config)
+            self.first(config)
             with self.steps.step("write the edges' configuration"):
                 self.edges(config)
-            known = self.services()
-            if known:
+            if before:
                 with self.steps.step("migrate the store"):
                     self.migrate()
-            with self.steps.step("hand the stack to Swarm"):
-                self.deploy(config)
-            if not known:
-                with self.steps.step("migrate the store"):
-                    self.migrate()
-            self.reload()
-            with self.steps.step("wait until every service is well"):
-                self.settled()
+            for one in swarm_stages.stages(self.known() if before else None, config):
+                with self.steps.step("hand the stack to Swarm"):
+                    self.deploy(one, prune=one is config)
+                if not before:
+                    with self.steps.step("migrate the store"):
+                        self.migrate()
+                with self.steps.step("wait until every service is well"):
+                    self.settled(before)
+            self.tidy(config)
             self.record.write_text(text)
         print(f"Up after {self.steps.seconds:.1f} s.")
 
@@ -132,7 +169,7 @@ class Cluster:
             f"{self.folder}:/folder",
             image,
         ]
-        for kind in ("inner", "stores"):
+        for kind in INNER:
             engine.run(*words, "python", "-m", "certs", "--folder", f"/folder/{kind}", f"--{kind}")
         # The migration is run here, and its user has to be able to read this one.
         key = (self.folder / "stores" / "portcullis_owner.key").read_bytes()
@@ -141,10 +178,25 @@ class Cluster:
 
     def _own(self) -> dict[str, str]:
         """What only the cluster's file asks for."""
-        apps = engine.run("node", "ls", "--quiet", "--filter=node.label=portcullis.app=yes").split()
+        apps = _labelled("app")
         if not apps:
             raise Problem("No host is for the app: give at least one the label portcullis.app=yes.")
-        return {"PORTCULLIS_APPS": str(len(apps))}
+        data = {node for number in swarm_file.DATA_HOSTS for node in _labelled(f"data.{number}")}
+        if wrong := misplaced(_labelled("backup"), data, engine.run("node", "ls", "--quiet").split()):
+            raise Problem(wrong)
+        hour = self.settings.get("PORTCULLIS_BACKUP_HOUR") or knobs.DEFAULTS["PORTCULLIS_BACKUP_HOUR"]
+        if not hour.isdecimal() or int(hour) > LAST_HOUR:
+            raise Problem(f"PORTCULLIS_BACKUP_HOUR must be from 0 to {LAST_HOUR}, and is {hour!r}.")
+        inner = [path for kind in INNER for path in (self.folder / kind).glob("*.pem")]
+        ends = {"CERTIFICATE": [certificate.server(self.place)], "INNER_CERTIFICATE": inner}
+        earliest = {
+            name: min(facts.seconds(certificate.expiry(path)) for path in paths) for name, paths in ends.items()
+        }
+        return {
+            "PORTCULLIS_APPS": str(len(apps)),
+            "PORTCULLIS_BACKUP_HOUR": hour,
+            **{f"PORTCULLIS_{name}_EXPIRY": f"{end:.0f}" for name, end in earliest.items()},
+        }
 
     def composed(self) -> swarm_file.Config:
         """What compose makes of both files."""
@@ -160,12 +212,22 @@ class Cluster:
         return swarm_file.derive(self.composed(), {one.name: one for one in sorted(keys.glob("*.pem"))})
 
     def first(self, config: swarm_file.Config) -> None:
-        """The data of the first primary, where there is none yet."""
-        swarm_job.run(STACK, config, "postgres-1", "first", ["sh", "/etc/portcullis/peer.sh", "first"])
+        """The data of the very first primary. Never again: where there was any, a new one would be a second truth."""
+        made = self.folder / "first-database"
+        if not made.exists():
+            with self.steps.step("make the first database"):
+                self.job(config, "postgres-1", "first", "sh", "/etc/portcullis/peer.sh", "first")
+            made.touch()
 
     def edges(self, config: swarm_file.Config) -> None:
         """Configuration and certificate, on each edge's host; who runs already reads them when told to."""
-        swarm_job.run(STACK, config, swarm_file.EDGE_FILES, "edge-files")
+        self.job(config, swarm_file.EDGE_FILES, "edge-files")
+
+    def job(
+        self, config: swarm_file.Config, service: str, name: str, *command: str, seconds: float = swarm_job.SECONDS
+    ) -> str:
+        """What a task of its own said on a service's host, in its words or others. Raises Problem."""
+        return swarm_job.run(STACK, config, service, name, command, seconds)
 
     def app(self, *words: str) -> str:
         """A command of the app; what it printed."""
@@ -176,20 +238,8 @@ class Cluster:
 
     def migrate(self) -> None:
         """The store's schema and the first administrator, as soon as a primary answers."""
-        problem = ""
-
-        def done() -> bool:
-            nonlocal problem
-            try:
-                self.start.password = self._one_shot("migrate", "bootstrap")
-            except Problem as why:
-                problem = str(why)
-                return False
-            self.start.show_password()
-            return True
-
-        if not processes.until(done, PRIMARY_SECONDS):
-            raise Problem(problem)
+        self.start.password = processes.patiently(partial(self._one_shot, "migrate", "bootstrap"), PRIMARY_SECONDS)
+        self.start.show_password()
 
     def _one_shot(self, *commands: str) -> str:
         run = ["run", "--rm", "--no-TTY", "migrate", "python", "-c", app_command.SEVERAL]
@@ -203,28 +253,56 @@ class Cluster:
         common: list[str | Path] = ["compose", "--progress", "quiet", "--project-name", STACK, *files]
         return engine.attempt(*common, "--env-file", self.folder / "compose.env", *words, seconds=seconds)
 
-    def deploy(self, config: swarm_file.Config) -> None:
-        """Say to Swarm what is wanted."""
-        target = self.folder / "stack.json"
-        wanted = {**config, "services": {k: v for k, v in config["services"].items() if k != swarm_file.EDGE_FILES}}
-        target.write_text(json.dumps(wanted, indent=1))
-        engine.run("stack", "deploy", "--prune", "--resolve-image=never", f"--compose-file={target}", STACK)
+    def deploy(self, config: swarm_file.Config, *, prune: bool) -> None:
+        """Say to Swarm what is wanted; with `prune` it ends what is not."""
+        services = {name: one for name, one in config["services"].items() if name != swarm_file.EDGE_FILES}
+        self.handed.write_text(json.dumps({**config, "services": services}, indent=1))
+        words = ["--prune"] if prune else []
+        engine.run("stack", "deploy", *words, "--resolve-image=never", f"--compose-file={self.handed}", STACK)
 
-    def reload(self) -> None:
-        """Let this host's edge, if it has one, read its configuration and its certificate anew; nobody is cut off."""
-        found = engine.run("ps", "--quiet", f"--filter=label=com.docker.swarm.service.name={STACK}_edge").split()
-        for one in found:
-            engine.run("kill", "--signal=HUP", one)
+    def known(self) -> swarm_file.Config | None:
+        """What was handed over last."""
+        found: swarm_file.Config | None = json.loads(self.handed.read_text()) if self.handed.exists() else None
+        return found
 
-    def services(self) -> list[dict[str, Any]]:
+    def tidy(self, config: swarm_file.Config) -> None:
+        """Take away secrets that no service has any more; Swarm keeps those that one has."""
+        kept = {one["name"] for one in config["secrets"].values()}
+        listed = engine.run("secret", "ls", f"--filter=name={STACK}_", "--format={{.Name}}").split()
+        for name in listed:
+            if name not in kept:
+                engine.attempt("secret", "rm", name)
+
+    def services(self) -> list[Service]:
         """What Swarm has of the stack."""
-        lines = engine.run("service", "ls", f"--filter=label=com.docker.stack.namespace={STACK}", "--format={{json .}}")
-        return [json.loads(line) for line in lines.splitlines()]
+        mine = f"--filter=label=com.docker.stack.namespace={STACK}"
+        found = []
+        for line in engine.run("service", "ls", mine, f"--format={SERVICES}").splitlines():
+            name, tasks, *rest = line.split()
+            running, _, wanted = tasks.partition("/")
+            found.append(Service(name, int(running), int(wanted), rest[-1]))
+        said = engine.run("service", "inspect", f"--format={UPDATES}", *(one.name for one in found)) if found else ""
+        updates = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
+        return [
+            one._replace(update=(*updates[one.name], "")[0], began=(*updates[one.name], "", "")[1]) for one in found
+        ]
 
-    def settled(self) -> None:
-        """Wait until every service has all its tasks and no update goes on. Raises Problem with what is missing."""
+    def settled(self, before: Mapping[str, Service]) -> None:
+        """Wait until every service has all its tasks and no update goes on.
+
+        Raises Problem with what is missing, and as soon as Swarm takes back one that was not so `before`.
+        """
         ends, said = time.monotonic() + DEPLOY_SECONDS, ""
-        while missing := self.missing():
+        while True:
+            services = self.services()
+            for one in services:
+                if one.update in TAKEN_BACK and (one.name not in before or before[one.name].began != one.began):
+                    raise Problem(
+                        f"{one.name} did not get well and was taken back ({one.update}).{self.last_words(one.name)}"
+                    )
+            missing = [one.missing for one in services if one.missing]
+            if not missing:
+                return
             if time.monotonic() > ends:
                 raise Problem("Not well in time:\n" + "\n".join(f"  {line}" for line in missing))
             if (now := ", ".join(line.partition(" ")[0] for line in missing)) != said:
@@ -232,58 +310,25 @@ class Cluster:
                 said = now
             time.sleep(PAUSE)
 
-    def missing(self) -> list[str]:
-        """What each service lacks, in words. Raises Problem for an update that was taken back or stopped."""
-        found = []
-        for service in self.services():
-            state = _update(service["ID"])
-            if state.startswith(("rollback", "paused")):
-                raise Problem(f"{service['Name']} did not get well and was taken back ({state}).")
-            running, _, wanted = service["Replicas"].partition(" ")[0].partition("/")
-            if running != wanted or state == "updating":
-                found.append(f"{service['Name']} has {running} of {wanted} tasks {state}".rstrip())
-        return found
-
-    def status(self) -> None:
-        """A line for each service. Raises Problem with what is missing."""
-        for service in self.services():
-            print(f"  {service['Name']:<32} {service['Replicas']:<8} {service['Image']}")
-        if missing := self.missing():
-            raise Problem("\n".join(missing))
-        print("healthy")
-
-    def down(self) -> None:
-        """Stop every service; data, secrets and networks stay."""
-        engine.run("stack", "rm", STACK)
+    def last_words(self, service: str) -> str:
+        """Why its newest tasks ended, as far as Swarm says."""
+        done = engine.attempt(
+            "service", "ps", "--no-trunc", "--format={{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}", service
+        )
+        wrong = [line for line in done.stdout.splitlines() if "Failed" in line or "Rejected" in line]
+        return "".join(f"\n  {line}" for line in wrong[:3])
 
 
-def _update(service: str) -> str:
-    return engine.run("service", "inspect", "--format={{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}", service)
+def misplaced(backup: Sequence[str], data: Collection[str], hosts: Sequence[str]) -> str:
+    """Why the backups may not be where the labels have them, or nothing: they would be lost with data beside them."""
+    if len(backup) != 1:
+        return "One host is for the backups: give one without data, and no other, the label portcullis.backup=yes."
+    # A cluster of one host is there to be tried.
+    if backup[0] in data and len(hosts) > 1:
+        return "The host for the backups has data, too: give the label portcullis.backup=yes to one without."
+    return ""
 
 
-def cluster() -> Cluster:
-    """The one of this host's state folder."""
-    state = places.choose(os.environ).state
-    settings = settings_file.read(state / "settings.env", os.environ)
-    return Cluster(places.choose(settings | {"PORTCULLIS_STATE": str(state)}), settings)
-
-
-def main() -> int:
-    """Run one command. A Problem is its sentence."""
-    commands: dict[str, Callable[[Cluster], object]] = {
-        "up": Cluster.up,
-        "status": Cluster.status,
-        "down": Cluster.down,
-        "reload": Cluster.reload,
-        "app": lambda one: print(one.app(*sys.argv[2:])),
-    }
-    try:
-        commands[sys.argv[1]](cluster())
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _labelled(label: str) -> list[str]:
+    """The hosts that are for something."""
+    return engine.run("node", "ls", "--quiet", f"--filter=node.label=portcullis.{label}=yes").split()

@@ -53,6 +53,13 @@ def derive(config: Mapping[str, Any], signing: Mapping[str, Path]) -> Config:
     }
 
 
+def without_app(config: Config) -> Config:
+    """The same with no app: nobody is to be served while the database is another."""
+    found = deepcopy(config)
+    found["services"]["app"]["deploy"]["replicas"] = 0
+    return found
+
+
 def _versioned(name: str, file: Path) -> str:
     """Swarm's secrets never change: another content is another secret, and its services are replaced."""
     return f"portcullis_{name}_{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"

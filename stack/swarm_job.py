@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 
 from stack import engine, processes
@@ -10,11 +11,22 @@ from stack.problem import Problem
 from stack.swarm_file import Config
 
 SECONDS = 120.0
+PLACED_SECONDS = 45.0
+"""Until a host has taken it: a lost one is known as lost within about 20."""
+LINES = "24"
 OVER = ("Complete", "Failed", "Rejected", "Orphaned", "Remove", "Shutdown")
 
 
-def run(stack: str, config: Config, service: str, name: str, command: Sequence[str] = ()) -> None:
-    """Run it to its end. Raises Problem with its last words when it fails."""
+def run(
+    stack: str,
+    config: Config,
+    service: str,
+    name: str,
+    command: Sequence[str] = (),
+    seconds: float = SECONDS,
+    lines: str = LINES,
+) -> str:
+    """Run it to its end; its last lines, or `all`. Raises Problem with them when it fails, or has not ended by then."""
     full = f"{stack}_{name}"
     one = config["services"][service]
     words = list(_words(stack, config, one))
@@ -30,13 +42,21 @@ def run(stack: str, config: Config, service: str, name: str, command: Sequence[s
         *(command or one.get("command", ())),
     )
     try:
-        processes.until(lambda: _over(full), SECONDS)
+        placed = time.monotonic() + PLACED_SECONDS
+        processes.until(lambda: _over(full) or (_unplaced(full) and time.monotonic() > placed), seconds)
         failed = [task for task in _tasks(full) if not task.startswith("Complete")]
+        done = engine.attempt("service", "logs", "--raw", f"--tail={lines}", full)
+        said = (done.stdout + done.stderr).strip()
         if failed or not _tasks(full):
-            said = engine.attempt("service", "logs", "--raw", "--tail=8", full)
-            raise Problem(f"{name} failed: {', '.join(failed)}\n{(said.stdout + said.stderr).strip()}")
+            raise Problem(f"{name} failed: {', '.join(failed)}\n{said}")
+        return said
     finally:
         engine.attempt("service", "rm", full)
+
+
+def _unplaced(service: str) -> bool:
+    """Whether no host takes it: the one that it is for is lost, or drained."""
+    return all(task.startswith("Pending") for task in _tasks(service))
 
 
 def _over(service: str) -> bool:

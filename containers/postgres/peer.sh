@@ -6,15 +6,27 @@
 #                     another answers and none has gone on without it: a primary that comes back by itself would be the
 #                     second one.
 #   peer.sh first     make the data of the very first primary, which waits for nobody until it has a standby; no harm where
-#                     there is data
+#                     there is data or a primary, and refused where the repository has backups of one that is gone
+#   peer.sh restore [MOMENT]
+#                     as `first`, with what the repository has: up to its end, or up to a moment such as
+#                     '2026-11-30 12:00:00+00'; refused where there is data or a primary
+#   peer.sh bare      whether that would be refused
 #   peer.sh healthy   whether it answers, or waits for somebody who has to answer first
-#   peer.sh promote   make this standby the primary; refused while another one answers
+#   peer.sh states    of each server its name, whether it is the `primary` or a `standby` or nobody `absent`, and how far it is
+#   peer.sh promote   make the standby SELF the primary; refused while another one answers, and unless the other standby
+#                     has received no more: what is acked is on one of the two. With `unproven` it may be silent: what was
+#                     acked last may be lost then.
+#   peer.sh forget    delete the data of SELF, which is then made anew; not called where it runs
+# states and promote ask over the network, from wherever they are called.
 set -eu
 umask 077
 settings=/etc/portcullis/cluster.conf
 alone=${PGDATA%/*}/first
 waiting=/tmp/waiting
 stores=/run/stores
+export PGBACKREST_CONFIG=/etc/portcullis/archive.conf
+# The engine asks outside for the name of who is not there, where nobody may answer: not for ten seconds each time.
+export RES_OPTIONS='timeout:1 attempts:2'
 as="user=portcullis_replica sslmode=verify-full sslrootcert=$stores/ca.pem sslcert=$stores/portcullis_replica.pem \
 sslkey=$stores/portcullis_replica.key connect_timeout=2"
 
@@ -24,6 +36,9 @@ others() { for name in $PEERS; do [ "$name" = "$SELF" ] || echo "$name"; done; }
 ask() {
     psql --no-psqlrc --quiet --tuples-only --no-align --command="$2" "host=$1 replication=true $as" 2>/dev/null || true
 }
+
+# HOST QUESTION: the same in SQL.
+sql() { psql -XAtq --command="$2" "host=$1 dbname=postgres $as" 2>/dev/null || true; }
 
 # The peer that is the primary, if one answers.
 primary() {
@@ -46,8 +61,12 @@ major_is_ours() {
         "has $POSTGRES_MAJOR: it was not touched."
 }
 
+# Ends without a copy when a restore has brought data meanwhile.
 copy() {
-    until found=$(primary) && [ -n "$found" ]; do wait_for "a primary to copy: none of $(others | tr '\n' ' ')is one"; done
+    until found=$(primary) && [ -n "$found" ]; do
+        [ ! -s "$PGDATA/PG_VERSION" ] || return 0
+        wait_for "a primary to copy: none of $(others | tr '\n' ' ')is one"
+    done
     : >$waiting
     rm -rf "$PGDATA.new"
     echo "copying $found" >&2
@@ -57,9 +76,8 @@ copy() {
 }
 
 may_lead() {
-    [ ! -e "$alone" ] || return 0
     ours=$(pg_controldata | sed -n "s/^Latest checkpoint's TimeLineID: *//p")
-    while :; do
+    while [ ! -e "$alone" ]; do
         answered=
         for name in $(others); do
             case $(ask "$name" 'SHOW in_hot_standby') in
@@ -78,13 +96,61 @@ may_lead() {
     rm -f $waiting
 }
 
-# A commit needs a standby, and nobody can be one of a server that nobody reaches.
+# FOLDER OPTION…: the roles' passwords and whatever else psql is told by its options, once all WAL is read. A commit needs
+# a standby, and nobody can be one of a server that nobody reaches; what is to be archived waits.
 roles() {
-    pg_ctl --silent --wait --timeout=3600 \
-        --options="-c config_file=$settings -c listen_addresses= -c synchronous_standby_names=" start
-    psql --quiet --no-psqlrc --username=postgres --dbname=postgres --output=/dev/null --set=cluster=1 \
-        --file=/etc/portcullis/roles.sql
-    pg_ctl --silent --wait --timeout=300 --mode=fast stop
+    folder=$1
+    shift
+    pg_ctl --pgdata="$folder" --silent --wait --timeout=3600 --options="-c config_file=$settings -c listen_addresses= \
+        -c synchronous_standby_names= -c archive_command=" start
+    until [ "$(psql -XAtq --username=postgres --dbname=postgres --command='SELECT pg_is_in_recovery()' 2>&1)" = f ]; do
+        pg_ctl --pgdata="$folder" status >/dev/null
+        sleep 1
+    done
+    psql --quiet --no-psqlrc --tuples-only --no-align --username=postgres --dbname=postgres --output=/dev/null \
+        --set=cluster=1 --file=/etc/portcullis/roles.sql "$@"
+    pg_ctl --pgdata="$folder" --silent --wait --timeout=300 --mode=fast stop
+}
+
+# Whether the repository has a backup; no when it does not answer, as before it is there for the first time.
+kept() { pgbackrest --io-timeout=2 info --output=json | grep -q '"label"'; }
+
+bare() {
+    [ ! -e "$PGDATA" ] || refuse "There is data here, which was not touched: nothing is restored over it."
+    found=$(primary)
+    [ -z "$found" ] || refuse "$found is the primary, and answers: nothing is restored beside it."
+}
+
+fetch() {
+    folder=$PGDATA.restored
+    rm -rf "$folder"
+    mkdir "$folder"
+    pgbackrest --pg1-path="$folder" restore ${1:+--type=time "--target=$1" --target-action=promote}
+    roles "$folder" --file=/etc/portcullis/restored.sql
+    mv "$folder" "$PGDATA"
+}
+
+received="greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
+
+# A commit is on the primary and one standby, not on both: whoever has received more has all that was acked. Both receive
+# nothing any more, since no primary answers.
+most_received() {
+    for name in $(others); do
+        theirs=$(sql "$name" "SELECT $received")
+        [ -n "$theirs" ] || continue
+        [ "$(sql "$SELF" "SELECT $received >= '$theirs'")" = t ] || refuse "$name has received more: promote that one."
+        return 0
+    done
+    [ "$1" = unproven ] || refuse "No other standby answers, so nobody knows whether $SELF has all that was acked."
+}
+
+states() {
+    how="CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END"
+    far="CASE WHEN pg_is_in_recovery() THEN $received ELSE pg_current_wal_flush_lsn() END - '0/0'"
+    for name in $PEERS; do
+        said=$(sql "$name" "SELECT $how || ' ' || $far")
+        echo "$name ${said:-absent 0}"
+    done
 }
 
 # The first standby is there: from now on there is somebody to ask.
@@ -94,35 +160,75 @@ settle() {
     rm -f "$alone"
 }
 
+# A standby marks all that it receives as archived. What the lost primary had not archived is archived from here as soon as
+# it leads; what the repository has already does no harm.
+archive_on() {
+    until [ "$(psql -XAtq --username=postgres --dbname=postgres --command='SELECT pg_is_in_recovery()' 2>/dev/null)" = f ]; do
+        sleep 1
+    done
+    for done in "$PGDATA"/pg_wal/archive_status/*.done; do
+        [ ! -e "$done" ] || mv "$done" "${done%.done}.ready"
+    done
+}
+
+# Lets the repository read the data. The server is well without, so no health check asks: a backup that fails says so.
+lend() {
+    while :; do
+        PGOPTIONS='-c statement_timeout=0' pgbackrest server || true
+        sleep 1
+    done
+}
+
+# The server is not the first process: as that it would take any other one's end by a signal for a crash of its own.
 serve() {
     [ ! -e "$alone" ] || settle &
+    [ ! -e "$PGDATA/standby.signal" ] || archive_on &
+    lend &
     names=$(for name in $PEERS; do printf '%s"%s"' "${comma:-}" "$name"; comma=,; done)
-    exec postgres -c "config_file=$settings" -c "shared_buffers=${SHARED_BUFFERS:-128MB}" -c "cluster_name=$SELF" \
+    postgres -c "config_file=$settings" -c "shared_buffers=${SHARED_BUFFERS:-128MB}" -c "cluster_name=$SELF" \
         -c "synchronous_standby_names=ANY 1 ($names)" \
-        -c "primary_conninfo=host=$(echo "$PEERS" | tr ' ' ',') $as application_name=$SELF target_session_attrs=read-write"
+        -c "primary_conninfo=host=$(echo "$PEERS" | tr ' ' ',') $as application_name=$SELF target_session_attrs=read-write" &
+    server=$!
+    trap 'kill -INT "$server" || true' INT TERM
+    while kill -0 "$server" 2>/dev/null; do
+        status=0
+        wait "$server" || status=$?
+    done
+    exit "$status"
 }
 
 case ${1:-} in
 first)
-    [ ! -e "$PGDATA" ] || exit 0
+    [ ! -e "$PGDATA" ] && [ -z "$(primary)" ] || exit 0
+    ! kept || refuse "The repository has backups of a database that no server has: restore it, or empty the repository."
     rm -rf "$PGDATA.new"
     sh /etc/portcullis/create.sh "$PGDATA.new"
     mv "$PGDATA.new" "$PGDATA"
-    roles
+    roles "$PGDATA"
+    : >"$alone"
+    ;;
+bare) bare ;;
+restore)
+    bare
+    fetch "${2:-}"
     : >"$alone"
     ;;
 healthy) [ -e $waiting ] || exec pg_isready --quiet --host=127.0.0.1 --username=portcullis --timeout=3 ;;
+states) states ;;
 promote)
     found=$(primary)
     [ -z "$found" ] || refuse "$found is the primary, and answers: stop it first."
-    exec pg_ctl promote --wait --timeout=30
+    [ "$(sql "$SELF" 'SELECT pg_is_in_recovery()')" = t ] || refuse "$SELF is no standby that answers."
+    most_received "${2:-}"
+    [ "$(sql "$SELF" 'SELECT pg_promote(true, 30)')" = t ] || refuse "$SELF did not become the primary within 30 s."
     ;;
+forget) rm -rf "$PGDATA" "$PGDATA.new" ;;
 '')
     [ -s "$PGDATA/PG_VERSION" ] || copy
     major_is_ours
     if [ ! -e "$PGDATA/standby.signal" ]; then
         may_lead
-        roles
+        roles "$PGDATA"
     fi
     rm -f $waiting
     serve

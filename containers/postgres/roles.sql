@@ -14,12 +14,17 @@ GRANT pg_monitor TO portcullis_watch;
 \if :{?cluster}
 SELECT 'CREATE ROLE portcullis_replica LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'portcullis_replica') \gexec
 ALTER ROLE portcullis_replica NOSUPERUSER NOCREATEDB NOCREATEROLE REPLICATION NOBYPASSRLS CONNECTION LIMIT 20 PASSWORD NULL;
+-- Of the database `postgres`, where there is nothing: to say who is what, and to promote (peer.sh).
+GRANT EXECUTE ON FUNCTION pg_promote(boolean, integer) TO portcullis_replica;
 \endif
 SELECT 'CREATE DATABASE portcullis OWNER portcullis_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'portcullis') \gexec
 REVOKE ALL ON DATABASE portcullis FROM PUBLIC;
 REVOKE ALL ON DATABASE postgres FROM PUBLIC;
 REVOKE ALL ON DATABASE template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE portcullis TO portcullis, portcullis_watch;
+\if :{?cluster}
+GRANT CONNECT ON DATABASE postgres TO portcullis_replica;
+\endif
 \connect portcullis
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 ALTER SCHEMA public OWNER TO portcullis_owner;

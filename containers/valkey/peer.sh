@@ -5,6 +5,7 @@
 #   peer.sh             become a server: a replica of whom the Sentinels call the primary
 #   peer.sh sentinel    become a Sentinel
 #   peer.sh healthy PORT
+#   peer.sh primary     whom the Sentinels call so, asked from wherever it is called
 set -eu
 umask 077
 # In memory, and open to its user whoever made it: Swarm gives other such folders to root.
@@ -12,7 +13,7 @@ folder=/tmp
 stores=/run/stores
 primary=portcullis
 # Whoever is gone for so long is replaced; it comes back after that.
-down_seconds=5
+down_seconds=3
 patience=60
 
 # HOST PORT COMMAND…: what it answers; nothing when it does not.
@@ -114,6 +115,11 @@ sentinel sentinel-pass $(cat /run/secrets/sentinel_password)
 END
     } >$folder/sentinel.conf
     exec valkey-server $folder/sentinel.conf --sentinel
+    ;;
+primary)
+    found=$(named)
+    [ -n "$found" ] || { echo "no Sentinel answers" >&2; exit 1; }
+    echo "$found"
     ;;
 healthy)
     said=$(ask 127.0.0.1 "$2" PING)

@@ -90,12 +90,12 @@ class Peers:
         self._own(self.folder / name, text + "\n")
         return text
 
-    def certificates(self, folder: str, ends: Sequence[str]) -> None:
+    def certificates(self, folder: str, ends: Sequence[str], authority: str = "authority") -> None:
         """A folder with the stores' authority and these certificates."""
-        ensure_stores(self.folder / "authority")
+        ensure_stores(self.folder / authority)
         (self.folder / folder).mkdir(mode=0o755)
         for file in ("ca.pem", *(f"{end}.{kind}" for end in ends for kind in ("pem", "key"))):
-            self._own(self.folder / folder / file, (self.folder / "authority" / file).read_text())
+            self._own(self.folder / folder / file, (self.folder / authority / file).read_text())
 
     def _own(self, path: Path, text: str) -> None:
         path.write_text(text)

@@ -7,102 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from stack import engine
-from stack.contained_secrets import POSTGRES
-from tests.containers.peers import SECONDS, Peers, network
+from tests.containers.peers import SECONDS, network
+from tests.containers.postgres_peers import NAMES, ONE, THREE, TWO, Servers
 from tests.patience import until
 
-NAMES = ONE, TWO, THREE = ("postgres-1", "postgres-2", "postgres-3")
-PASSWORDS = {
-    "portcullis_owner": "postgres_owner_password",
-    "portcullis": "postgres_password",
-    "portcullis_watch": "postgres_watch_password",
-}
-TABLE = "CREATE TABLE kept (n int); GRANT ALL ON kept TO portcullis; GRANT USAGE ON SCHEMA public TO portcullis"
-ROW = "INSERT INTO kept VALUES"
 TIMED_OUT = 124
-SOCKETS = "/tmp"  # noqa: S108 - of the container
-
-
-class Servers(Peers):
-    """PostgreSQL's, each with a volume."""
-
-    image = "postgres"
-    uid = POSTGRES
-
-    def words(self, name: str) -> list[str]:
-        """Its volume, the secrets, and who it and the others are."""
-        mounts = [f"{self.container(name)}:/var/lib/postgresql", f"{self.folder / 'servers'}:/run/stores:ro"]
-        mounts += [f"{self.folder / file}:/run/secrets/{file}:ro" for file in PASSWORDS.values()]
-        who = {"SELF": name, "PEERS": " ".join(NAMES), "PGHOST": SOCKETS}
-        words = [*(f"--volume={one}" for one in mounts), *(f"--env={key}={one}" for key, one in who.items())]
-        return ["--tmpfs=/tmp:size=64m,mode=1777", *words]
-
-    def volume(self, name: str) -> None:
-        """Room for its data."""
-        engine.run("volume", "create", f"--label={self.label}", self.container(name))
-
-    def make_first(self) -> None:
-        """The data of the very first primary."""
-        self.run("--rm", *self.words(ONE), self.built[self.image], *self.command(ONE), "first")
-
-    def forget(self, name: str) -> None:
-        """Its container and its data."""
-        engine.run("rm", "--force", self.container(name))
-        engine.run("volume", "rm", self.container(name))
-        self.volume(name)
-
-    def ask(self, name: str, question: str, database: str = "postgres") -> str:
-        """What a server answers its superuser; empty while it does not."""
-        words = ("psql", "-XAtq", "--username=postgres", f"--dbname={database}", f"--command={question}")
-        done = engine.attempt("exec", self.container(name), *words)
-        # The engine says on standard output, too, why it cannot.
-        return "" if done.returncode else done.stdout.strip()
-
-    def standbys(self, name: str) -> int:
-        """How many stream from it, each of which counts for a commit."""
-        return int(self.ask(name, "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'") or 0)
-
-    def kept(self, name: str) -> list[int]:
-        """The rows that a server has."""
-        return [int(line) for line in self.ask(name, "SELECT n FROM kept ORDER BY n", "portcullis").split()]
-
-    def client(self, role: str, certificate: str, command: str, seconds: int = 20) -> tuple[int, str]:
-        """A command of psql from another container, as a role with a certificate, or with none: status and words."""
-        url = f"host={','.join(NAMES)} dbname=portcullis user={role} target_session_attrs=read-write connect_timeout=3"
-        url += " sslmode=verify-full sslrootcert=/run/stores/ca.pem"
-        if certificate:
-            url += f" sslcert=/run/stores/{certificate}.pem sslkey=/run/stores/{certificate}.key"
-        # The password goes in by standard input: it stands in no command line.
-        script = f'read -r PGPASSWORD; export PGPASSWORD; timeout {seconds} psql -XAtq "{url}" -c "{command}" 2>&1'
-        password = (self.folder / PASSWORDS[role]).read_text()
-        mount = f"--volume={self.folder / 'clients'}:/run/stores:ro"
-        words = ("--rm", "--interactive", mount, self.built[self.image], "sh", "-c", f'{script}; echo "$?"')
-        *said, status = self.run(*words, given=password).splitlines()
-        return int(status), "\n".join(said)
-
-    def write(self, number: int, seconds: int = 20) -> int:
-        """A row by the app's role; psql's status."""
-        return self.client("portcullis", "portcullis", f"{ROW} ({number})", seconds)[0]
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     """Three that stream, the first of which is the primary, with a table that the app's role may write to."""
     with network(Servers) as made:
-        made.certificates("servers", ("postgres", "portcullis_replica"))
-        made.certificates("clients", tuple(PASSWORDS))
-        for file in PASSWORDS.values():
-            made.secret(file)
-        for name in NAMES:
-            made.volume(name)
-        made.make_first()
-        for name in NAMES:
-            made.start(name)
-        until(lambda: made.standbys(ONE) == 2, "two standbys stream", SECONDS)
-        until(
-            lambda: made.inside(ONE, "test", "-e", "/var/lib/postgresql/first")[0], "it waits for somebody from now on"
-        )
-        assert made.client("portcullis_owner", "portcullis_owner", TABLE) == (0, "")
+        made.prepare()
+        made.start_all()
         yield made
 
 
@@ -136,8 +53,10 @@ def test_a_lost_primary_is_followed_and_does_not_come_back_as_one(servers: Serve
     assert servers.write(10) == 0
     acked = servers.kept(ONE)
     servers.kill(ONE)
-    received = {name: int(servers.ask(name, "SELECT pg_last_wal_receive_lsn() - '0/0'")) for name in (TWO, THREE)}
-    leads, other = sorted(received, key=lambda name: received[name], reverse=True)
+    states = servers.states(TWO)
+    assert states[ONE] == ("absent", 0)
+    assert states[TWO][0] == states[THREE][0] == "standby"
+    leads, other = sorted((TWO, THREE), key=lambda name: states[name][1], reverse=True)
     assert servers.peer(leads, "promote")[0] == 0
     until(lambda: servers.standbys(leads) == 1, "the other one follows", SECONDS)
     assert set(acked) <= set(servers.kept(leads))
@@ -150,6 +69,29 @@ def test_a_lost_primary_is_followed_and_does_not_come_back_as_one(servers: Serve
     until(lambda: servers.standbys(leads) == 2, "the former primary is a standby", SECONDS)
     assert servers.write(12) == 0
     until(lambda: servers.kept(ONE) == servers.kept(other) == servers.kept(leads), "all have the same")
+
+
+def test_the_standby_that_has_less_is_not_promoted(servers: Servers) -> None:
+    """What was acked while it was away is on the other one; without that one's word nobody is promoted by itself."""
+    (leads,) = [name for name in NAMES if servers.states(name)[name][0] == "primary"]
+    more, less = (name for name in NAMES if name != leads)
+    servers.kill(less)
+    assert servers.write(15) == 0
+    for name in (leads, more):
+        servers.kill(name)
+    servers.start_again(less)
+    until(lambda: servers.states(less)[less][0] == "standby", "it answers", SECONDS)
+    status, said = servers.peer(less, "promote")
+    assert status == 78 and "nobody knows whether" in said
+    servers.start_again(more)
+    until(lambda: servers.states(more)[more][0] == "standby", "it answers", SECONDS)
+    status, said = servers.peer(less, "promote")
+    assert status == 78 and f"{more} has received more" in said
+    assert servers.peer(more, "promote") == (0, "")
+    assert 15 in servers.kept(more)
+    servers.forget(leads)
+    servers.start(leads)
+    until(lambda: servers.standbys(more) == 2, "the former primary is a standby", SECONDS)
 
 
 def test_a_primary_alone_waits_for_somebody_who_knows(servers: Servers) -> None:

@@ -81,7 +81,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "alertmanager" / "alertmanager.yml.of").write_text("0")
     cluster = swarm.Cluster(where, {})
     wanted = contained_settings.for_compose(where, {}, images.names(CLONE, cluster=True))
-    (folder / "compose.env").write_text(contained_settings.text(wanted | {"PORTCULLIS_APPS": "3"}))
+    (folder / "compose.env").write_text(
+        contained_settings.text(wanted | {"PORTCULLIS_APPS": "3", "PORTCULLIS_BACKUP_HOUR": "3"})
+    )
     (folder / "app.env").write_text(contained_settings.text(contained_settings.for_app(where, {})))
     for name in ("keys/signing", "secrets", "inner", "stores", "tls"):
         (folder / name).mkdir(parents=True)
@@ -96,7 +98,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_it_keeps_every_rule(made: dict[str, Any]) -> None:
     """No service of either file misses one."""
     stores = {f"{name}-{number}" for name in ("postgres", "valkey", "sentinel") for number in swarm_file.DATA_HOSTS}
-    assert stores | {"app", "edge", "relay", "counter", "prometheus", "alertmanager"} <= made["services"].keys()
+    assert (
+        stores | {"repository", "app", "edge", "relay", "counter", "prometheus", "alertmanager"}
+        <= made["services"].keys()
+    )
     assert broken(made) == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +30,17 @@ def test_every_release_has_its_commit() -> None:
         r"^\| (\S+) \| \S+ \| [0-9a-f]{40} \|", (root / "docs" / "releases.md").read_text(), re.MULTILINE
     )
     assert told == listed[::-1] != []
+
+
+PAGES = sorted(
+    path for path in FOLDER.rglob("*.md") if "PLAYBOOK=" in path.read_text() or "portcullis " in path.read_text()
+)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_names_playbooks_and_commands_that_there_are(path: Path) -> None:
+    """After `PLAYBOOK=`, and after `portcullis` on a host, which takes make's targets."""
+    text, root = path.read_text(), FOLDER.parent
+    assert {*re.findall(r"PLAYBOOK=([a-z-]+)", text)} <= {one.stem for one in (root / "ansible").glob("*.yml")}
+    targets = {*re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(), re.MULTILINE)}
+    assert {*re.findall(r"(?:sudo |^ {4}|`)portcullis ([a-z-]+)", text, re.MULTILINE)} <= targets

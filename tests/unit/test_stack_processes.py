@@ -85,6 +85,21 @@ def test_who_waits_learns_of_it(tmp_path: Path) -> None:
     assert waited == [True]
 
 
+def test_a_command_is_tried_until_its_time_is_over() -> None:
+    """What it said as soon as it could; else why it could not the last time."""
+    problems = [Problem("first"), Problem("second")]
+
+    def command() -> str:
+        if problems:
+            raise problems.pop(0)
+        return "said"
+
+    assert processes.patiently(command, 10) == "said"
+    problems.extend([Problem("third"), Problem("fourth")])
+    with pytest.raises(Problem, match="third"):
+        processes.patiently(command, -1)
+
+
 def test_the_record_survives(tmp_path: Path) -> None:
     """What was written is read again; a broken or missing record is none; its mode is 0600."""
     path = tmp_path / "started.json"

@@ -38,7 +38,9 @@ def test_decision(tmp_path: Path, holds: str, asked: str, engine: str, found: st
         ("containers", "embedded", "there", "another PORTCULLIS_STATE"),
         ("containers", "", "gone", "make engine"),
         ("", "containers", "gone", "make engine"),
-        ("", "cluster", "there", "'cluster'"),
+        ("", "clusters", "there", "'clusters'"),
+        ("", "cluster", "gone", "make engine"),
+        ("containers", "cluster", "there", "another PORTCULLIS_STATE"),
     ],
 )
 def test_refusal(tmp_path: Path, holds: str, asked: str, engine: str, word: str) -> None:

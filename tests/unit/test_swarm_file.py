@@ -78,6 +78,18 @@ def test_stores_are_three_on_hosts_of_their_own(tmp_path: Path) -> None:
     assert set(made["volumes"]) == {f"postgres-{number}" for number in swarm_file.DATA_HOSTS}
 
 
+def test_without_the_app_the_rest_is_as_it_was(tmp_path: Path) -> None:
+    """Nobody is served while a database is restored; what was given is not changed."""
+    made = derive(config(tmp_path), {})
+    made["services"]["app"]["deploy"] = {**made["services"]["app"]["deploy"], "replicas": 2}
+    found = swarm_file.without_app(made)
+    assert (found["services"]["app"]["deploy"].pop("replicas"), made["services"]["app"]["deploy"].pop("replicas")) == (
+        0,
+        2,
+    )
+    assert found == made
+
+
 def test_memory_without_a_bound_is_refused(tmp_path: Path) -> None:
     """Swarm would give it half of the host's."""
     with pytest.raises(ValueError, match="no size"):
