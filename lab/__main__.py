@@ -1,6 +1,6 @@
-"""`python3 -m lab up|down [NAME]`, called by `make lab`: one host from bare to a chat that is spoken to from outside.
+"""`python3 -m lab up|down [NAME]`, called by `make lab`: from bare hosts to a chat that is spoken to from outside.
 
-KEEP=1 leaves the lab running; `down` removes what was kept.
+One host, or with HOSTS=5 those of the example of five. KEEP=1 leaves the lab running; `down` removes what was kept.
 """
 
 from __future__ import annotations
@@ -16,23 +16,31 @@ from lab.lab import Lab, remove, running
 from stack.problem import Problem
 
 NAME = "portcullis-lab"
+FIVE = ("one", "two", "three", "four", "five")
+EDGES, MANAGER = ("one", "two"), "three"
+"""As ansible/inventories/five-hosts has them."""
 
 
 def up(name: str) -> None:
-    """Start a bare host, run site.yml, speak to the chat from another machine, tear down."""
+    """Start bare hosts, run site.yml, speak to the chat from another machine, tear down."""
     began = time.monotonic()
 
     def say(sentence: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {sentence}", flush=True)
 
     keep = os.environ.get("KEEP") == "1"
-    with running(name, ("one",), say, keep=keep) as lab:
+    five = os.environ.get("HOSTS") == str(len(FIVE))
+    hosts, example = (FIVE, "five-hosts") if five else (FIVE[:1], "")
+    with running(name, hosts, say, keep=keep, example=example) as lab:
         converge(lab)
-        host = lab.hosts[0]
-        say(f"a WSS round trip from outside: {outside.round_trip(host, outside.NAME, outside.token(host))}")
+        asked = lab[MANAGER if five else hosts[0]]
+        token, trusted = outside.token(asked), outside.authority(asked)
+        for edge in EDGES if five else hosts:
+            well = outside.round_trip(lab[edge], outside.NAME, token, trusted)
+            say(f"a WSS round trip from outside, by {edge}: {well}")
         if keep:
-            say(f"kept: ssh {' '.join(host.ssh_options())} deploy@{host.address}")
-            say(f"      the inventory is {lab.inventory}; make lab-down removes it all")
+            say(f"kept: ssh {' '.join(asked.ssh_options())} deploy@{asked.address}")
+            say(f"      the inventories are {' '.join(map(str, lab.inventories()))}; make lab-down removes it all")
     say("done")
 
 

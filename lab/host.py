@@ -21,6 +21,8 @@ FLAGS = (
     *("--security-opt=apparmor=unconfined", "--env=container=docker", "--stop-signal=SIGRTMIN+3"),
     *("--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp"),
 )
+CUT = "lab_cut"
+"""The host's table of packets that get lost."""
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 
 
@@ -76,6 +78,37 @@ class Host:
         engine.run(*words, image, "/sbin/init")
         self._booted()
         self._let_in()
+
+    def cut(self, *others: Host) -> None:
+        """Let every packet between it and the others get lost, or all of its packets; it notices nothing else."""
+        lost = {
+            "input": [f"ip saddr {one.address}" for one in others] or ["iifname != lo"],
+            "output": [f"ip daddr {one.address}" for one in others] or ["oifname != lo"],
+        }
+        words = [f"add table inet {CUT}"]
+        for hook, packets in lost.items():
+            words.append(f"add chain inet {CUT} {hook} {{ type filter hook {hook} priority -400; }}")
+            words += [f"add rule inet {CUT} {hook} {one} drop" for one in packets]
+        self.inside("/usr/sbin/nft", "; ".join(words))
+
+    def mend(self) -> None:
+        """Carry packets again."""
+        self.inside("/usr/sbin/nft", f"delete table inet {CUT}")
+
+    def power_off(self) -> None:
+        """As a lost host goes: without a word to anybody, so that whoever waits for its packets goes on waiting."""
+        self.cut()
+        engine.run("kill", "--signal=KILL", self.container)
+
+    def power_on(self) -> None:
+        """Boot it with what is on its disk. Raises Problem."""
+        engine.run("start", self.container)
+        self._booted()
+
+    def reboot(self) -> None:
+        """As an operator would, and wait until it is there again. Raises Problem."""
+        engine.run("stop", "--time=120", self.container)
+        self.power_on()
 
     def _booted(self) -> None:
         asked = ("exec", self.container, "systemctl", "is-system-running")

@@ -23,6 +23,7 @@ NETWORKS = tuple(IPv4Network(f"10.213.{third}.0/24") for third in range(1, 250))
 """Where a lab looks for a network that nobody has; hosts are numbered from .11, .1 is this machine."""
 FIRST = 11
 PLAY_SECONDS = 1800.0
+EXAMPLES = CLONE / "ansible" / "inventories"
 INVENTORY = """\
 # Written by the lab; thrown away with it.
 portcullis:
@@ -68,6 +69,8 @@ class Lab:
     name: str
     folder: Path
     say: Callable[[str], None]
+    example: str = ""
+    """Which of the example inventories says what the hosts are for; none for one host."""
     hosts: list[Host] = field(default_factory=list)
     echo: Callable[[str], object] = field(default=len)
     """Is given each line that a playbook says; by default nobody."""
@@ -79,8 +82,13 @@ class Lab:
 
     @property
     def inventory(self) -> Path:
-        """What ansible-playbook is given; a link beside it leads to the lab's group_vars."""
+        """Where the hosts are; a link beside it leads to the lab's group_vars."""
         return self.folder / "hosts.yml"
+
+    def inventories(self) -> list[str | Path]:
+        """What ansible-playbook is given: the later of two wins."""
+        examples = [EXAMPLES / self.example / "hosts.yml"] if self.example else []
+        return [word for one in (*examples, self.inventory) for word in ("--inventory", one)]
 
     def start(self, names: tuple[str, ...]) -> None:
         """Network, hosts, inventory. Raises Problem."""
@@ -96,6 +104,10 @@ class Lab:
         self.inventory.write_text(INVENTORY.format(hosts=lines, user=OPERATOR, folder=self.folder))
         (self.folder / "group_vars").symlink_to(CLONE / "ansible" / "inventories" / "lab" / "group_vars")
 
+    def __getitem__(self, name: str) -> Host:
+        """One of the hosts, by its name."""
+        return next(host for host in self.hosts if host.name == name)
+
     def _network(self) -> IPv4Network:
         for subnet in NETWORKS:
             words = ("network", "create", "--label", f"{LABEL}={self.name}", f"--subnet={subnet}", self.network)
@@ -108,7 +120,7 @@ class Lab:
         command = CLONE / "var" / "dev" / "ansible" / "bin" / "ansible-playbook"
         clean = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "DOCKER_HOST") if key in os.environ}
         running = subprocess.Popen(
-            [command, "--inventory", self.inventory, f"{name}.yml", *more],
+            [command, *self.inventories(), f"{name}.yml", *more],
             cwd=CLONE / "ansible",
             env=clean | {"ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -144,13 +156,15 @@ def remove(name: str) -> None:
 
 
 @contextmanager
-def running(name: str, hosts: tuple[str, ...], say: Callable[[str], None], keep: bool = False) -> Iterator[Lab]:
+def running(
+    name: str, hosts: tuple[str, ...], say: Callable[[str], None], keep: bool = False, example: str = ""
+) -> Iterator[Lab]:
     """A lab with these hosts, bare, as long as the block lasts, or longer with `keep`. One left over is removed."""
     folder = CLONE / "var" / "lab" / name
     remove(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
-    lab = Lab(name, folder, say)
+    lab = Lab(name, folder, say, example)
     try:
         lab.start(hosts)
         yield lab

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.host import LABEL, Host
@@ -54,7 +55,10 @@ def round_trip(host: Host, name: str, access_token: str, trusted: str = "") -> s
 
 def answering(host: Host, ports: Iterable[int]) -> set[int]:
     """Those TCP ports that answer, with a connection or a refusal: a port behind the firewall is silent."""
-    return {port for port in ports if _answers(host.address, port)}
+    asked = list(ports)
+    with ThreadPoolExecutor(len(asked)) as at_once:
+        answers = at_once.map(lambda port: _answers(host.address, port), asked)
+    return {port for port, answered in zip(asked, answers, strict=True) if answered}
 
 
 def _answers(address: str, port: int) -> bool:
