@@ -1,4 +1,4 @@
-"""What an operator does with a cluster that is well: a host out of use, a backup and the way back."""
+"""What an operator does with a cluster that is well: a host out of use, new certificates, a backup and the way back."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ def test_a_host_is_drained_and_takes_part_again(deployed: Deployed, cluster: Clu
     until(cluster.well, "the cluster is well", SECONDS)
     assert len(host.ssh(OURS).stdout.split()) > 1
     assert outside.round_trip(host, outside.NAME, token, cluster.authority) == "well"
+
+
+async def test_every_certificate_is_made_anew(deployed: Deployed, cluster: Cluster) -> None:
+    """While clients talk: stores host by host, apps one by one, edges by themselves; trust stays."""
+    before = [await asyncio.to_thread(cluster.serial, edge) for edge in EDGES]
+
+    async def fault() -> None:
+        await asyncio.to_thread(deployed.playbook, "renew-certificates", "--extra-vars=anew=true")
+
+    await cluster.judged(fault, seed=7)
+    after = [await asyncio.to_thread(cluster.serial, edge) for edge in EDGES]
+    assert len({*before}) == len({*after}) == 1
+    assert before != after
+    await asyncio.to_thread(whole, cluster, MANAGER)
 
 
 async def _posts(client: Client, count: int, what: str) -> list[int]:
