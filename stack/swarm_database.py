@@ -50,7 +50,7 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
     """
     found = states(cluster)
     leading = [one.name for one in found if one.role == "primary"]
-    standbys = sorted((one for one in found if one.role == "standby"), key=lambda one: -one.far)
+    standbys = [one for one in found if one.role == "standby"]
     if leading and not planned:
         raise Problem(f"{leading[0]} is the primary, and answers. To change it all the same: PLANNED=yes")
     if not standbys:
@@ -60,11 +60,16 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
             f"Only {standbys[0].name} answers, and what was acked last may be on the other standby alone: start that "
             "one, or give it up with UNPROVEN=yes."
         )
+    # With both standbys' word there is proof, asked for or not.
+    unproven = len(standbys) == 1
     for one in (one for one in found if one not in standbys):
         say(f"stopping {one.name}")
         stop(one.name, wait=one.role == "primary")
     # The former primary has sent what it had by now.
-    chosen = max((one for one in states(cluster) if one.role == "standby"), key=lambda one: one.far)
+    left = [one for one in states(cluster) if one.role == "standby"]
+    if not left:
+        raise Problem("No standby answers any more, and the former primary is stopped: docs/operate/lost-hosts.md")
+    chosen = max(left, key=lambda one: one.far)
     _peer(cluster, chosen.name, "promote", *(["unproven"] if unproven else []))
     say(f"{chosen.name} is the primary")
     if unproven:
