@@ -38,7 +38,6 @@ ANSWER = re.compile(r"[A-Za-z0-9_-]{16,128}\.[A-Za-z0-9_-]{16,128}")
 EDGE_FOLDER = "/var/lib/portcullis/logs"
 DATABASE = "portcullis"
 RENEWED_SECONDS = 30 * 86_400
-NOT_YET = "`{0}` is a command of one host: a cluster has none of its own for it yet."
 
 
 class Clustered:
@@ -152,7 +151,7 @@ class Clustered:
 
     def rotate(self) -> None:
         """Raises Problem."""
-        raise Problem(NOT_YET.format("rotate"))
+        raise Problem("`rotate` is a command of one host: a cluster has none of its own for it yet.")
 
     def psql(self) -> int:
         """As the superuser of the server on this host. Raises Problem where there is none."""
