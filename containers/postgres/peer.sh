@@ -226,6 +226,9 @@ forget) rm -rf "$PGDATA" "$PGDATA.new" ;;
 '')
     [ -s "$PGDATA/PG_VERSION" ] || copy
     major_is_ours
+    # Of a server that was killed: it names a process of that container, whose number another one may have here, for which
+    # PostgreSQL would take it. The volume is this container's alone.
+    rm -f "$PGDATA/postmaster.pid"
     if [ ! -e "$PGDATA/standby.signal" ]; then
         may_lead
         roles "$PGDATA"

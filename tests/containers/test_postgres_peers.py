@@ -46,6 +46,18 @@ def test_a_commit_waits_for_a_standby(servers: Servers) -> None:
     assert {1, 3} <= set(servers.kept(ONE))
 
 
+@pytest.mark.parametrize("process", [10, 11])
+def test_what_a_killed_server_left_keeps_none_from_starting(servers: Servers, process: int) -> None:
+    """Its lock file names a process that is another one in the next container, where few are older than these."""
+    servers.kill(TWO)
+    shell = f"sed -i '1s/.*/{process}/' /data/*/postmaster.pid && cat /data/*/postmaster.pid"
+    volume = f"--volume={servers.container(TWO)}:/data"
+    assert servers.run("--rm", volume, servers.built[servers.image], "sh", "-c", shell).startswith(f"{process}\n")
+    servers.start_again(TWO)
+    until(lambda: servers.states(TWO).get(TWO, ("", 0))[0] == "standby", "it answers", SECONDS)
+    until(lambda: servers.standbys(ONE) == 2, "both stream", SECONDS)
+
+
 def test_a_lost_primary_is_followed_and_does_not_come_back_as_one(servers: Servers) -> None:
     """A standby is promoted, not before; the other follows it; the lost one may not serve, and is made anew."""
     status, said = servers.peer(TWO, "promote")
