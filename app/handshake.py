@@ -105,8 +105,8 @@ class Doorman:
                     refusal = await refusal
                 if refusal is not None:
                     return refusal
-        except StoreDown:
-            return Refusal(Reason.BACKEND_DOWN, retry_after=_soon())
+        except StoreDown as down:
+            return Refusal(Reason.BACKEND_DOWN, retry_after=_soon(), why=str(down))
         assert attempt.authenticated is not None  # noqa: S101 - the credential's gates came before
         assert attempt.address is not None  # noqa: S101
         return Admitted(attempt.authenticated.identity, attempt.address, attempt.profile)

@@ -27,7 +27,7 @@ _SETTLING_SECONDS: Final = 2.0
 """Twice the time between two renewals: until then every process has put its leases back after a loss."""
 _AT_ONCE: Final = 100
 
-_ANSWERS: Final = (None, Reason.USER_CONNECTIONS, Reason.IP_CONNECTIONS, Reason.NODE_FULL, Reason.BACKEND_DOWN)
+_ANSWERS: Final = (None, Reason.USER_CONNECTIONS, Reason.IP_CONNECTIONS, Reason.NODE_FULL)
 _LOST: Final = 4
 _FULL: Final = 1
 
@@ -172,11 +172,11 @@ class RedisPresence:
         """How many processes live, as last known."""
 
     async def fits(self, user: UserName, address: Address) -> Reason | None:
-        """See `Presence.fits`; BACKEND_DOWN when Redis cannot say."""
+        """See `Presence.fits`. Raises RedisDown when Redis cannot say."""
         return await self._ask(ConnectionId(""), user, address)
 
     async def acquire(self, connection: ConnectionId, user: UserName, address: Address) -> Reason | None:
-        """See `Presence.acquire`; BACKEND_DOWN when Redis cannot say: then it may have been taken, until it ends."""
+        """See `Presence.acquire`. Raises RedisDown when Redis cannot say; until it ends it may be taken then."""
         reason = await self._ask(connection, user, address)
         if reason is None:
             now = self._clock()
@@ -216,7 +216,7 @@ class RedisPresence:
         keys = self._keys(f"room:{room}", f"user:{lease.user}", f"away:{room}")
         answer = await self._link.run(_ENTER, keys, words)
         if answer == _LOST:
-            raise RedisDown("leases are being put back")
+            raise _settling()
         if answer == _FULL:
             return None
         lease.rooms.add(room)
@@ -256,10 +256,10 @@ class RedisPresence:
         caps = self._caps
         keys = self._keys(f"user:{user}", f"address:{address}", f"node:{self._node}")
         words: list[Word] = [self._process, self._seconds, connection, caps.per_user, caps.per_address, caps.per_node]
-        try:
-            return _ANSWERS[await self._link.run(_ACQUIRE, keys, words)]
-        except RedisDown:
-            return Reason.BACKEND_DOWN
+        answer = await self._link.run(_ACQUIRE, keys, words)
+        if answer == _LOST:
+            raise _settling()
+        return _ANSWERS[answer]
 
     async def _beat(self) -> bool:
         """Whether Redis still knew us, and our leases with us."""
@@ -306,3 +306,7 @@ class RedisPresence:
 
     def _keys(self, *names: str) -> list[str]:
         return [f"{self._prefix}:{name}" for name in ("processes", "settling", *names)]
+
+
+def _settling() -> RedisDown:
+    return RedisDown("leases are being put back")

@@ -89,6 +89,8 @@ class Refusal:
     reason: Reason
     retry_after: float | None = None
     """Seconds to wait; None where waiting does not help."""
+    why: str | None = None
+    """What failed of ours, for the log alone."""
 
 
 class ErrorCode(StrEnum):

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name what failed at once: a whole run takes long, and its summary comes at the end."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         print(f"\n{report.nodeid}: {report.when} failed\n{report.longreprtext[-2000:]}", flush=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a stack in containers said by the time that a test of it failed: nothing is left of it afterwards."""
+    report = yield
+    if call.when == "call" and report.failed:
+        stacks = [one for one in getattr(item, "funcargs", {}).values() if isinstance(one, ContainedStack)]
+        report.sections += [("the app's log", stack.said()) for stack in stacks]
+    return report
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc] # it has no types

@@ -97,14 +97,12 @@ async def _read(backends: Backends, connection: Connection, receive: Receive) ->
 
 def _refused_line(backends: Backends, scope: Message, refusal: Refusal) -> None:
     address = client_address(scope, backends.settings)
-    _log.info(
-        "handshake_refused",
-        extra={
-            "reason": refusal.reason,
-            "address": address and address.full,
-            "origin": _header(scope, b"origin"),
-        },
-    )
+    line = {
+        "reason": refusal.reason,
+        "address": address and address.full,
+        "origin": _header(scope, b"origin"),
+    }
+    _log.info("handshake_refused", extra=line if refusal.why is None else line | {"why": refusal.why})
 
 
 def _close_line(backends: Backends, connection: Connection, scope: Message, code: int) -> None:

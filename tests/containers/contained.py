@@ -76,6 +76,11 @@ class ContainedStack(RunningStack):
         with up(settings) as other:
             yield other
 
+    def said(self) -> str:
+        """The last lines of the app's log."""
+        done = engine.attempt("logs", "--tail=30", self.containers()["app"])
+        return done.stdout + done.stderr
+
     def containers(self) -> dict[str, str]:
         """Service to container."""
         return {name: one.id for name, one in compose.states(self.place).items()}

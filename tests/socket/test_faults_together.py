@@ -66,6 +66,7 @@ async def test_without_redis_who_is_in_goes_on_and_nobody_new_gets_in(tmp_path: 
             assert server.metric("chat_degraded", backend="broker") == 1.0
             refused = await server.refused(token, address=new_address())
             assert (refused.status, refused.reason, refused.retry_after is None) == (503, "backend_down", False)
+            assert server.log_lines("handshake_refused")[-1]["why"]
         assert (await ann.post("through the store"))["type"] == "ack"
         began = time.monotonic()
         await bob.until(type="message", message="through the store")
