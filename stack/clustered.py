@@ -150,8 +150,8 @@ class Clustered:
         swarm_backup.restore(self.cluster, moment, restored=restored)
 
     def rotate(self) -> None:
-        """Raises Problem."""
-        raise Problem("`rotate` is a command of one host: a cluster has none of its own for it yet.")
+        """Make the stores' passwords and the signing key anew."""
+        self.cluster.rotate()
 
     def psql(self) -> int:
         """As the superuser of the server on this host. Raises Problem where there is none."""

@@ -116,10 +116,11 @@ class Cluster:
             self.first(config)
             with self.steps.step("write the edges' configuration"):
                 self.edges(config)
-            if before:
-                with self.steps.step("migrate the store"):
-                    self.migrate()
             for one in swarm_stages.stages(self.known() if before else None, config):
+                # After the stores, which may have other passwords now, and before the apps.
+                if before and one is config:
+                    with self.steps.step("migrate the store"):
+                        self.migrate()
                 with self.steps.step("hand the stack to Swarm"):
                     self.deploy(one, prune=one is config)
                 if not before:
@@ -130,6 +131,15 @@ class Cluster:
             self.tidy(config)
             self.record.write_text(text)
         print(f"Up after {self.steps.seconds:.1f} s.")
+
+    def rotate(self) -> None:
+        """New passwords for the stores and a new signing key, then all that has the old ones anew, in `up`'s order."""
+        with lock.exclusive(self.place, self.steps.say), self.steps.step("make new passwords and a new signing key"):
+            if any(one.missing for one in self.services()):
+                raise Problem("Not everything is well: see `portcullis doctor`. Nothing was made anew.")
+            contained_secrets.renew(self.place, self.names["app"], contained_secrets.cluster_content())
+            self.app("keys", "rotate")
+        self.up()
 
     def networks(self) -> None:
         """Those that stack and one-shots share."""

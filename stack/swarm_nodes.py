@@ -70,10 +70,14 @@ def _node(one: dict[str, Any]) -> Node:
     return Node(one["ID"], one["Description"]["Hostname"], address, ready, active, rank, "".join(data))
 
 
-def find(text: str) -> Node:
-    """By name, address or id. Raises Problem."""
+def find(text: str, *, lost: bool = False) -> Node:
+    """By name, address or id; with `lost`, where a new host has the place of one that does not answer, the latter.
+    Raises Problem.
+    """
     found = nodes()
     chosen = [one for one in found if text in (one.name, one.address, one.id)]
+    if lost and len(chosen) > 1:
+        chosen = [one for one in chosen if not one.ready]
     if len(chosen) != 1:
         raise Problem(
             f"Which host? NAME is one of {', '.join(one.name for one in found)}, or its address, and is {text!r}."
@@ -106,9 +110,19 @@ def rebalance(cluster: Cluster, say: Callable[[str], None]) -> None:
 
 
 def remove(cluster: Cluster, text: str, say: Callable[[str], None]) -> None:
-    """Forget a host: drained where it answers, and no manager any more. Raises Problem where that breaks something."""
-    node = find(text)
-    others = [one for one in nodes() if one.id != node.id]
+    """Forget a host, a lost one or one that is drained first. Raises Problem where one that answers is needed."""
+    node = find(text, lost=True)
+    if node.ready:
+        _spare(node, [one for one in nodes() if one.id != node.id])
+        if node.active:
+            drain(cluster, node.id, say)
+    if node.rank != "worker":
+        engine.run("node", "demote", node.id)
+    engine.run("node", "rm", "--force", node.id)
+    say(f"{node.name} is no part of the cluster any more")
+
+
+def _spare(node: Node, others: list[Node]) -> None:
     managers = [one for one in others if one.rank != "worker" and one.ready]
     if node.rank != "worker" and len(managers) not in MANAGERS:
         raise Problem(f"Without {node.name} there are {len(managers)} managers: make another one first, by site.yml.")
@@ -117,12 +131,6 @@ def remove(cluster: Cluster, text: str, say: Callable[[str], None]) -> None:
             f"{node.name} has the data {node.data} of 3, and no other host is for it: give another one "
             f"swarm_data {node.data} and run site.yml first."
         )
-    if node.active:
-        drain(cluster, node.id, say)
-    if node.rank != "worker":
-        engine.run("node", "demote", node.id)
-    engine.run("node", "rm", "--force", node.id)
-    say(f"{node.name} is no part of the cluster any more")
 
 
 def _runs(node: Node) -> bool:

@@ -53,6 +53,19 @@ def test_a_host_is_found_by_name_address_or_id(monkeypatch: pytest.MonkeyPatch) 
         swarm_nodes.find("three")
 
 
+def test_a_lost_host_is_forgotten_however_it_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a new one has its name and address, the lost one is meant."""
+    new, *others = _hosts("manager", "leader", "manager", data="3")
+    lost = new._replace(id="lost", ready=False)
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(engine, "run", lambda *words: said.append(words))
+    for there in ([lost, *others], [new, lost, *others]):
+        monkeypatch.setattr(swarm_nodes, "nodes", lambda there=there: there)
+        said.clear()
+        swarm_nodes.remove(None, "host0", print)  # type: ignore[arg-type]
+        assert said == [("node", "demote", "lost"), ("node", "rm", "--force", "lost")]
+
+
 @pytest.mark.parametrize(
     ("ranks", "data", "why"),
     [

@@ -37,15 +37,29 @@ def test_a_host_is_drained_and_takes_part_again(deployed: Deployed, cluster: Clu
 
 async def test_every_certificate_is_made_anew(deployed: Deployed, cluster: Cluster) -> None:
     """While clients talk: stores host by host, apps one by one, edges by themselves; trust stays."""
-    before = [await asyncio.to_thread(cluster.serial, edge) for edge in EDGES]
+    before = [await asyncio.to_thread(cluster.certificate, edge) for edge in EDGES]
 
     async def fault() -> None:
         await asyncio.to_thread(deployed.playbook, "renew-certificates", "--extra-vars=anew=true")
 
     await cluster.judged(fault, seed=7)
-    after = [await asyncio.to_thread(cluster.serial, edge) for edge in EDGES]
+    after = [await asyncio.to_thread(cluster.certificate, edge) for edge in EDGES]
     assert len({*before}) == len({*after}) == 1
     assert before != after
+    await asyncio.to_thread(whole, cluster, MANAGER)
+
+
+async def test_what_is_secret_is_made_anew(deployed: Deployed, cluster: Cluster) -> None:
+    """By one playbook while clients talk: each password is another one on every manager, and a token still counts."""
+    ask = "sudo sh -c 'sha256sum /var/lib/portcullis/containers/secrets/*_password'"
+    before = {name: cluster[name].ssh(ask).stdout for name in FIVE[2:]}
+    token = await asyncio.to_thread(cluster.token, "rotated")
+    found = await cluster.judged(lambda: asyncio.to_thread(deployed.playbook, "rotate-secrets"), seed=11)
+    print(f"nobody could post for {found['silence']:.1f} s")
+    after = {name: cluster[name].ssh(ask).stdout for name in FIVE[2:]}
+    assert len({*after.values()}) == 1
+    assert not {*before[MANAGER].splitlines()} & {*after[MANAGER].splitlines()}
+    assert outside.round_trip(cluster[EDGES[0]], outside.NAME, token, cluster.authority) == "well"
     await asyncio.to_thread(whole, cluster, MANAGER)
 
 

@@ -1,0 +1,234 @@
+"""Hosts come, go and are made anew while clients talk; and what else an operator asks of the playbooks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from app.model import DEFAULT_ROOM
+from lab import host_image, outside
+from lab.__main__ import EDGES, FIVE, MANAGER
+from lab.host import OPERATOR, Host
+from stack import engine
+from tests.lab.five.cluster import Cluster
+from tests.lab.five.conftest import WORDS, Deployed
+from tests.lab.five.test_faults import SECONDS, whole
+from tests.patience import PATIENCE, THOROUGH, until
+from tests.stack.acme import pebble
+
+RELEASES = "/opt/portcullis"
+FORMER = "0123456789abcdef"
+STARTED = "cut -d\\  -f22 /proc/1/stat"
+CA = "/etc/portcullis/acme-ca.pem"
+
+
+def on_host(host: Host, command: str, seconds: float = 120.0) -> str:
+    """A command there, as root; what it printed."""
+    done = host.ssh("sudo", "sh", "-c", f"'{command}'", seconds=seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def carried_out(host: Host, command: str, given: bytes = b"") -> bytes:
+    """A command there, as root, with files that go in or come out."""
+    words = ["ssh", "-F", "none", *host.ssh_options(), f"{OPERATOR}@{host.address}", f"sudo {command}"]
+    return subprocess.run(words, input=given, capture_output=True, timeout=SECONDS, check=True).stdout
+
+
+def another(deployed: Deployed, name: str) -> None:
+    """A new machine with the name and address of one that is off for good."""
+    lab, host = deployed.cluster.lab, deployed.cluster[name]
+    engine.run("rm", "--force", "--volumes", host.container)
+    engine.run("volume", "rm", f"{host.container}-docker")
+    host.start(host_image.make(lab.say), lab.network)
+
+
+def standby(cluster: Cluster) -> str:
+    """A host with a standby of the database that does not lead the playbooks."""
+    leads = FIVE[1 + int(cluster.primary()[-1])]
+    return next(name for name in FIVE[3:] if name != leads)
+
+
+async def test_a_request_is_found_in_the_logs_of_all_hosts(cluster: Cluster) -> None:
+    """By the id that the client was told: the edge's line, then the app's, whichever hosts they are on."""
+    with pytest.raises(InvalidStatus) as refused:
+        await cluster.connect(EDGES[1])
+    request_id = refused.value.response.headers["X-Request-Id"]
+
+    def lines() -> list[dict[str, Any]]:
+        found = cluster[MANAGER].ssh("sudo", "portcullis", "logs", f"REQUEST={request_id}", seconds=SECONDS)
+        return [json.loads(line) for line in found.stdout.splitlines()]
+
+    both = await asyncio.to_thread(until, lambda: found if len(found := lines()) == 2 else [], "both have logged it")
+    edge, app = both
+    assert (edge["path"], edge["status"], edge["request_id"]) == ("/ws/chat", "401", request_id)
+    assert (app["event"], app["reason"], app["request_id"]) == ("handshake_refused", "credential_missing", request_id)
+
+
+def test_the_former_release_comes_back_and_the_present_one_again(deployed: Deployed, cluster: Cluster) -> None:
+    """Each by one command, on every manager."""
+    present = on_host(cluster[MANAGER], f"readlink {RELEASES}/current")
+    former = f"{RELEASES}/{FORMER}"
+    for name in FIVE[2:]:
+        on_host(cluster[name], f"cp -a {present} {former} && ln -sfn {former} {RELEASES}/previous")
+    for expected in (former, present):
+        deployed.playbook("rollback")
+        for name in FIVE[2:]:
+            assert on_host(cluster[name], f"readlink {RELEASES}/current") == expected
+        assert cluster.well()
+
+
+async def test_a_host_is_removed_and_added_again(deployed: Deployed, cluster: Cluster) -> None:
+    """One with an edge and an app, while clients talk: it knows of no cluster then, and afterwards has its share."""
+    host = cluster[EDGES[1]]
+
+    async def fault() -> None:
+        await asyncio.to_thread(deployed.playbook, "remove-node", "--extra-vars=node=two")
+        assert on_host(host, "docker info --format {{.Swarm.LocalNodeState}}; docker ps --quiet") == "inactive"
+        assert len(cluster.portcullis("doctor").split("host ")) == len(FIVE)
+        await asyncio.to_thread(deployed.playbook, "add-node")
+
+    await cluster.judged(fault, seed=8)
+    await asyncio.to_thread(whole, cluster, MANAGER)
+    token = await asyncio.to_thread(cluster.token, "adder")
+    assert outside.round_trip(host, outside.NAME, token, cluster.authority) == "well"
+
+
+async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cluster) -> None:
+    """By a bare one under its name: two playbooks while clients talk, and its servers have copied the others'."""
+    lost = await asyncio.to_thread(standby, cluster)
+
+    async def fault() -> None:
+        await asyncio.to_thread(cluster[lost].power_off)
+        await asyncio.to_thread(another, deployed, lost)
+        await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={lost}")
+        await asyncio.to_thread(deployed.playbook, "add-node")
+
+    await cluster.judged(fault, seed=9)
+    await asyncio.to_thread(whole, cluster, lost)
+
+
+async def test_hosts_are_upgraded_and_rebooted(deployed: Deployed, cluster: Cluster) -> None:
+    """One after the other while clients talk; the database's primary moves before its host does."""
+    leads = FIVE[1 + int((await asyncio.to_thread(cluster.primary))[-1])]
+    names = (EDGES[0], leads) if not THOROUGH else FIVE
+    before = {name: on_host(cluster[name], STARTED) for name in names}
+    for name in names:
+        on_host(cluster[name], "touch /run/reboot-required")
+        # A container that reboots has ended: its engine starts it again, as a machine does by itself.
+        engine.run("update", "--restart=always", cluster[name].container)
+    try:
+        await cluster.judged(lambda: asyncio.to_thread(deployed.playbook, "upgrade-hosts"), seed=10)
+    finally:
+        for name in names:
+            engine.run("update", "--restart=no", cluster[name].container)
+    for name in names:
+        assert on_host(cluster[name], STARTED) != before[name]
+    await asyncio.to_thread(whole, cluster, MANAGER)
+
+
+async def test_a_public_certificate_is_shown_by_every_edge(
+    deployed: Deployed, cluster: Cluster, tmp_path: Path
+) -> None:
+    """One manager asks for it, every edge answers the challenge; its renewal closes no socket."""
+    here = f"{cluster[MANAGER].address.rpartition('.')[0]}.1"
+    with pebble(tmp_path / "pebble", (cluster[EDGES[1]].address, 80), here, here) as server:
+        text = server.ca.read_text().replace("\n", "\\n")
+        on_host(cluster[MANAGER], f'printf %b "{text}" >{CA}')
+        words = json.loads(WORDS[1]) | {"certificates_directory": server.directory, "certificates_ca": CA}
+        tags = "--tags=chat,certificates"
+        own = cluster.certificate(EDGES[0])
+        await asyncio.to_thread(deployed.playbook, "deploy", tags, "--extra-vars", json.dumps(words))
+        root, token = server.root(), await asyncio.to_thread(cluster.token, "shown")
+        with cluster.trusting(root):
+            issued = shown(cluster, own)
+            for edge in EDGES:
+                assert outside.round_trip(cluster[edge], outside.NAME, token, root) == "well"
+            async with cluster.connect(EDGES[0], Authorization=f"Bearer {token}") as held:
+                ask = f"REQUESTS_CA_BUNDLE={CA} certbot renew --no-random-sleep-on-renew --force-renewal"
+                await asyncio.to_thread(on_host, cluster[MANAGER], ask, SECONDS)
+                shown(cluster, issued)
+                await (await held.ping())
+    await asyncio.to_thread(deployed.playbook, "deploy", tags)
+    for edge in EDGES:
+        assert outside.round_trip(cluster[edge], outside.NAME, token, cluster.authority) == "well"
+    await asyncio.to_thread(whole, cluster, MANAGER)
+
+
+def shown(cluster: Cluster, before: str) -> str:
+    """The certificate that both edges show, another one than before."""
+    until(
+        lambda: len(found := {cluster.certificate(edge) for edge in EDGES}) == 1 and before not in found,
+        "both edges show another certificate",
+        PATIENCE,
+    )
+    return cluster.certificate(EDGES[0])
+
+
+@pytest.mark.skipif(not THOROUGH, reason="make test-all: it takes as long as five new hosts")
+async def test_everything_is_lost_and_comes_back(deployed: Deployed, cluster: Cluster) -> None:
+    """As docs/operate/lost-hosts.md says: with a copy of the state folder and one of the repository, on bare hosts."""
+    token = await asyncio.to_thread(cluster.token, "survivor")
+    async with cluster.client(EDGES[0], "survivor", token) as client:
+        await client.join(DEFAULT_ROOM)
+        kept = [await client.room(DEFAULT_ROOM).post(f"before the end {number}") for number in range(3)]
+    await asyncio.to_thread(deployed.playbook, "backup", "--extra-vars=full=yes")
+    copies = {
+        MANAGER: ("-C /var/lib", "portcullis"),
+        EDGES[1]: ("-C /var/lib/docker/volumes/portcullis_repository", "_data"),
+    }
+    archives = {
+        name: carried_out(cluster[name], f"tar -cz --numeric-owner {where} {what}")
+        for name, (where, what) in copies.items()
+    }
+    for name in FIVE:
+        cluster[name].power_off()
+        await asyncio.to_thread(another, deployed, name)
+    began = time.monotonic()
+    await asyncio.to_thread(deployed.playbook, "provision")
+    on_host(cluster[EDGES[1]], "docker volume create portcullis_repository")
+    for name, (where, _) in copies.items():
+        carried_out(cluster[name], f"tar -xz --numeric-owner {where}", archives[name])
+    await asyncio.to_thread(deployed.playbook, "restore")
+    print(f"everything is back after {time.monotonic() - began:.0f} s")
+    await asyncio.to_thread(whole, cluster, MANAGER)
+    token = await asyncio.to_thread(cluster.token, "survivor")
+    async with cluster.client(EDGES[1], "survivor", token) as client:
+        await client.join(DEFAULT_ROOM)
+        page = await client.room(DEFAULT_ROOM).history(limit=50)
+        assert {*kept} <= {event.offset for event in page.events}
+
+
+@pytest.mark.skipif(not THOROUGH, reason="make test-all: it takes as long as two new hosts")
+async def test_two_managers_are_lost_for_good(deployed: Deployed, cluster: Cluster) -> None:
+    """The one that is left begins anew (docs/operate/quorum-loss.md), new hosts come; what was acked is there."""
+    token = await asyncio.to_thread(cluster.token, "witness")
+    async with cluster.client(EDGES[0], "witness", token) as client:
+        await client.join(DEFAULT_ROOM)
+        kept = [await client.room(DEFAULT_ROOM).post(f"before the loss {number}") for number in range(3)]
+    leads = FIVE[1 + int((await asyncio.to_thread(cluster.primary))[-1])]
+    for name in FIVE[3:]:
+        cluster[name].power_off()
+    left = cluster[MANAGER]
+    began = time.monotonic()
+    on_host(left, f"docker swarm init --force-new-cluster --advertise-addr {left.address}")
+    for name in FIVE[3:]:
+        await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={name}")
+    if leads in FIVE[3:]:
+        await asyncio.to_thread(deployed.playbook, "promote", "--extra-vars=unproven=yes")
+    for name in FIVE[3:]:
+        await asyncio.to_thread(another, deployed, name)
+    await asyncio.to_thread(deployed.playbook, "add-node")
+    print(f"whole after {time.monotonic() - began:.0f} s")
+    await asyncio.to_thread(whole, cluster, MANAGER)
+    async with cluster.client(EDGES[1], "witness", await asyncio.to_thread(cluster.token, "witness")) as client:
+        await client.join(DEFAULT_ROOM)
+        page = await client.room(DEFAULT_ROOM).history(limit=50)
+        assert {*kept} <= {event.offset for event in page.events}
