@@ -59,7 +59,7 @@ def noticed(cluster: Cluster, *names: str) -> None:
 
 def standby(cluster: Cluster) -> str:
     """A host with a standby of the database that does not lead the playbooks."""
-    leads = FIVE[1 + int(cluster.primary()[-1])]
+    leads = FIVE[1 + int(until(cluster.primary, "the database has a primary", SECONDS)[-1])]
     return next(name for name in FIVE[3:] if name != leads)
 
 
