@@ -30,6 +30,7 @@ from stack.contained_start import BARE
 from stack.place import Place
 from stack.problem import Problem
 from stack.swarm import STACK, Cluster
+from stack.swarm_order import order
 
 LINES = "40"
 CHALLENGES = "/var/lib/portcullis/acme/.well-known/acme-challenge"
@@ -49,7 +50,7 @@ class Clustered:
     @cached_property
     def cluster(self) -> Cluster:
         """What the commands ask, once its managers agree on a leader. Raises Problem where they do not."""
-        swarm_nodes.wait_for_leader()
+        order("node", "ls", "--quiet")
         return Cluster(self.place, self.settings)
 
     def up(self) -> None:
@@ -66,7 +67,7 @@ class Clustered:
         if found:
             with self.changing():
                 self.cluster.record.unlink(missing_ok=True)
-                engine.run("stack", "rm", STACK)
+                order("stack", "rm", STACK)
         return bool(found)
 
     def status(self) -> bool:
@@ -118,9 +119,7 @@ class Clustered:
     def metrics(self) -> str:
         """Those of every app and every edge, each series with the address of whom it is from."""
         network, image = f"{STACK}_monitoring", self.cluster.names["counter"]
-        return (
-            engine.run("run", "--rm", "--network", network, *BARE, image, "python3", "-m", "stack.swarm_scrape") + "\n"
-        )
+        return order("run", "--rm", "--network", network, *BARE, image, "python3", "-m", "stack.swarm_scrape") + "\n"
 
     def delete(self) -> None:
         """Raises Problem: what the hosts hold is theirs."""

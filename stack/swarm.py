@@ -37,6 +37,7 @@ from stack import (
 from stack.place import CLONE, Place
 from stack.problem import Problem
 from stack.steps import Steps
+from stack.swarm_order import order
 
 STACK = "portcullis"
 NETWORKS = {
@@ -143,11 +144,11 @@ class Cluster:
 
     def networks(self) -> None:
         """Those that stack and one-shots share."""
-        there = engine.run("network", "ls", "--format", "{{.Name}}").split()
+        there = order("network", "ls", "--format", "{{.Name}}").split()
         for name, internal in NETWORKS.items():
             if f"{STACK}_{name}" not in there:
                 words = ["--driver=overlay", "--attachable", *(["--internal"] if internal else [])]
-                engine.run("network", "create", *words, f"{STACK}_{name}")
+                order("network", "create", *words, f"{STACK}_{name}")
 
     def prepare(self) -> list[str]:
         """Certificates, passwords, keys and settings: what is there stays. Words about it."""
@@ -192,7 +193,7 @@ class Cluster:
         if not apps:
             raise Problem("No host is for the app: give at least one the label portcullis.app=yes.")
         data = {node for number in swarm_file.DATA_HOSTS for node in _labelled(f"data.{number}")}
-        if wrong := misplaced(_labelled("backup"), data, engine.run("node", "ls", "--quiet").split()):
+        if wrong := misplaced(_labelled("backup"), data, order("node", "ls", "--quiet").split()):
             raise Problem(wrong)
         hour = self.settings.get("PORTCULLIS_BACKUP_HOUR") or knobs.DEFAULTS["PORTCULLIS_BACKUP_HOUR"]
         if not hour.isdecimal() or int(hour) > LAST_HOUR:
@@ -268,7 +269,7 @@ class Cluster:
         services = {name: one for name, one in config["services"].items() if name != swarm_file.EDGE_FILES}
         self.handed.write_text(json.dumps({**config, "services": services}, indent=1))
         words = ["--prune"] if prune else []
-        engine.run("stack", "deploy", *words, "--resolve-image=never", f"--compose-file={self.handed}", STACK)
+        order("stack", "deploy", *words, "--resolve-image=never", f"--compose-file={self.handed}", STACK)
 
     def known(self) -> swarm_file.Config | None:
         """What was handed over last."""
@@ -278,7 +279,7 @@ class Cluster:
     def tidy(self, config: swarm_file.Config) -> None:
         """Take away secrets that no service has any more; Swarm keeps those that one has."""
         kept = {one["name"] for one in config["secrets"].values()}
-        listed = engine.run("secret", "ls", f"--filter=name={STACK}_", "--format={{.Name}}").split()
+        listed = order("secret", "ls", f"--filter=name={STACK}_", "--format={{.Name}}").split()
         for name in listed:
             if name not in kept:
                 engine.attempt("secret", "rm", name)
@@ -287,11 +288,11 @@ class Cluster:
         """What Swarm has of the stack."""
         mine = f"--filter=label=com.docker.stack.namespace={STACK}"
         found = []
-        for line in engine.run("service", "ls", mine, f"--format={SERVICES}").splitlines():
+        for line in order("service", "ls", mine, f"--format={SERVICES}").splitlines():
             name, tasks, *rest = line.split()
             running, _, wanted = tasks.partition("/")
             found.append(Service(name, int(running), int(wanted), rest[-1]))
-        said = engine.run("service", "inspect", f"--format={UPDATES}", *(one.name for one in found)) if found else ""
+        said = order("service", "inspect", f"--format={UPDATES}", *(one.name for one in found)) if found else ""
         updates = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
         return [
             one._replace(update=(*updates[one.name], "")[0], began=(*updates[one.name], "", "")[1]) for one in found
@@ -341,4 +342,4 @@ def misplaced(backup: Sequence[str], data: Collection[str], hosts: Sequence[str]
 
 def _labelled(label: str) -> list[str]:
     """The hosts that are for something."""
-    return engine.run("node", "ls", "--quiet", f"--filter=node.label=portcullis.{label}=yes").split()
+    return order("node", "ls", "--quiet", f"--filter=node.label=portcullis.{label}=yes").split()

@@ -14,11 +14,10 @@ from stack.contained_start import BARE
 from stack.problem import Problem
 from stack.swarm import STACK, Cluster
 from stack.swarm_file import DATA_HOSTS
+from stack.swarm_order import order
 
 NAMES = tuple(f"postgres-{number}" for number in DATA_HOSTS)
 PEER = ("sh", "/etc/portcullis/peer.sh")
-UNLED = "Could not attach to network"
-LED_SECONDS = 90.0
 STOP_SECONDS = 90.0
 ANEW_SECONDS = 600.0
 """A copy of the primary takes as long as its data is large; this is how long it is waited for."""
@@ -92,7 +91,7 @@ def rejoin(cluster: Cluster, name: str, say: Callable[[str], None]) -> None:
     say("deleting its data")
     swarm_job.run(STACK, cluster.config(), name, f"{name}-forget", [*PEER, "forget"])
     say("copying the primary's")
-    engine.run("service", "scale", "--detach", f"{STACK}_{name}=1")
+    order("service", "scale", "--detach", f"{STACK}_{name}=1")
     if not processes.until(lambda: _role(cluster, name) == "standby", ANEW_SECONDS):
         raise Problem(f"{name} is no standby after {ANEW_SECONDS:.0f} s: docker service logs {STACK}_{name}")
     say(f"{name} is a standby")
@@ -101,7 +100,7 @@ def rejoin(cluster: Cluster, name: str, say: Callable[[str], None]) -> None:
 def stop(name: str, *, wait: bool) -> None:
     """End a server, and `wait` for it where it answered; where not, Swarm ends it as soon as its host is back."""
     full = f"{STACK}_{name}"
-    engine.run("service", "scale", "--detach", f"{full}=0")
+    order("service", "scale", "--detach", f"{full}=0")
 
     def gone() -> bool:
         tasks = engine.attempt("service", "ps", "--format={{.CurrentState}}", full).stdout.splitlines()
@@ -125,20 +124,4 @@ def _peer(cluster: Cluster, name: str, *words: str) -> str:
         f"--volume={cluster.folder / 'stores'}:/run/stores:ro",
         "--tmpfs=/tmp",
     )
-    said = ""
-
-    def asked() -> bool:
-        nonlocal said
-        try:
-            said = engine.run("run", "--rm", *BARE, *mine, *who, cluster.names["postgres"], *PEER, *words)
-        except Problem as problem:
-            # Only the managers' leader lets a container into the network, and when it is lost they elect another one.
-            if UNLED not in str(problem):
-                raise
-            said = str(problem)
-            return False
-        return True
-
-    if not processes.until(asked, LED_SECONDS):
-        raise Problem(f"The managers do not agree on a leader: docs/operate/quorum-loss.md. {said}")
-    return said
+    return order("run", "--rm", *BARE, *mine, *who, cluster.names["postgres"], *PEER, *words)

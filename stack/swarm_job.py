@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from stack import engine, processes
 from stack.problem import Problem
 from stack.swarm_file import Config
+from stack.swarm_order import order
 
 SECONDS = 120.0
 PLACED_SECONDS = 45.0
@@ -31,7 +32,7 @@ def run(
     one = config["services"][service]
     words = list(_words(stack, config, one))
     engine.attempt("service", "rm", full)
-    engine.run(
+    order(
         "service",
         "create",
         "--detach",
@@ -90,7 +91,7 @@ def _words(stack: str, config: Config, one: Config) -> Iterator[str]:
 def _secret(name: str, file: str, secret: Config) -> str:
     """The word for it; it is made where it is not there yet."""
     if not json.loads(engine.attempt("secret", "inspect", name).stdout or "[]"):
-        engine.run("secret", "create", name, file)
+        order("secret", "create", name, file)
     ends = f"uid={secret['uid']},gid={secret['gid']},mode={secret['mode']:04o}"
     return f"--secret=source={name},target={secret['target']},{ends}"
 

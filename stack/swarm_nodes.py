@@ -6,13 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from stack import engine, processes, swarm_database
+from stack import processes, swarm_database
 from stack.problem import Problem
 from stack.swarm import STACK, Cluster
+from stack.swarm_order import order
 
-LEADER_SECONDS = 150.0
-UNLED = ("does not have a leader", "DeadlineExceeded", "deadline exceeded", "Unavailable")
-"""What an engine says meanwhile."""
 DRAIN_SECONDS = 300.0
 DATA = "portcullis.data."
 MANAGERS = (1, 3)
@@ -38,26 +36,10 @@ class Node(NamedTuple):
         return " ".join(["ready" if self.ready else "lost", "active" if self.active else "drained", self.rank])
 
 
-def wait_for_leader() -> None:
-    """While a manager is lost, and as it comes back, the others elect a leader. Raises Problem where there is none."""
-    said = ""
-
-    def led() -> bool:
-        nonlocal said
-        done = engine.attempt("node", "ls", "--quiet")
-        said = done.stderr.strip()
-        return done.returncode == 0 or not any(word in said for word in UNLED)
-
-    if not processes.until(led, LEADER_SECONDS):
-        raise Problem(
-            f"The managers have no leader after {LEADER_SECONDS:.0f} s: docs/operate/quorum-loss.md\n  {said}"
-        )
-
-
 def nodes() -> list[Node]:
     """All of them. Raises Problem on a host that is no manager, or without a majority of them."""
-    ids = engine.run("node", "ls", "--quiet").split()
-    return [_node(one) for one in json.loads(engine.run("node", "inspect", *ids))]
+    ids = order("node", "ls", "--quiet").split()
+    return [_node(one) for one in json.loads(order("node", "inspect", *ids))]
 
 
 def _node(one: dict[str, Any]) -> Node:
@@ -90,7 +72,7 @@ def drain(cluster: Cluster, text: str, say: Callable[[str], None]) -> None:
     node = find(text)
     if node.data and _leads(cluster, node):
         raise Problem(f"{node.name} has the database's primary, and nobody could post: first, promote PLANNED=yes")
-    engine.run("node", "update", "--availability=drain", node.id)
+    order("node", "update", "--availability=drain", node.id)
     say(f"{node.name} gets nothing new, and what runs there ends")
     if node.ready and not processes.until(lambda: not _runs(node), DRAIN_SECONDS):
         raise Problem(f"Something still runs on {node.name} after {DRAIN_SECONDS:.0f} s: docker node ps {node.name}")
@@ -101,10 +83,10 @@ def rebalance(cluster: Cluster, say: Callable[[str], None]) -> None:
     """Let every host take part, and spread the apps over them, each new one before an old one ends. Raises Problem."""
     for node in nodes():
         if not node.active:
-            engine.run("node", "update", "--availability=active", node.id)
+            order("node", "update", "--availability=active", node.id)
             say(f"{node.name} takes part again")
     before = {one.name: one for one in cluster.services()}
-    engine.run("service", "update", "--detach", "--force", f"{STACK}_app")
+    order("service", "update", "--detach", "--force", f"{STACK}_app")
     cluster.settled(before)
     say("the apps are spread over their hosts")
 
@@ -117,8 +99,8 @@ def remove(cluster: Cluster, text: str, say: Callable[[str], None]) -> None:
         if node.active:
             drain(cluster, node.id, say)
     if node.rank != "worker":
-        engine.run("node", "demote", node.id)
-    engine.run("node", "rm", "--force", node.id)
+        order("node", "demote", node.id)
+    order("node", "rm", "--force", node.id)
     say(f"{node.name} is no part of the cluster any more")
 
 
@@ -134,8 +116,8 @@ def _spare(node: Node, others: list[Node]) -> None:
 
 
 def _runs(node: Node) -> bool:
-    shown = engine.run("node", "ps", "--filter=desired-state=running", "--format={{.CurrentState}}", node.id)
-    ends = engine.run("node", "ps", "--format={{.CurrentState}}", node.id)
+    shown = order("node", "ps", "--filter=desired-state=running", "--format={{.CurrentState}}", node.id)
+    ends = order("node", "ps", "--format={{.CurrentState}}", node.id)
     return bool(shown.strip()) or any(line.startswith("Running") for line in ends.splitlines())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stack import engine, swarm_nodes
+from stack import swarm_nodes
 from stack.problem import Problem
 from stack.swarm_nodes import Node
 
@@ -37,7 +37,7 @@ def _hosts(*ranks: str, data: str = "") -> list[Node]:
 def test_a_host_is_what_swarm_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A manager's own address is where the others reach it; one that does not answer has its last."""
     said = json.dumps([MANAGER, WORKER])
-    monkeypatch.setattr(engine, "run", lambda *words: "abc def" if "ls" in words else said)
+    monkeypatch.setattr(swarm_nodes, "order", lambda *words: "abc def" if "ls" in words else said)
     one, two = swarm_nodes.nodes()
     assert one == Node("abc", "four", "192.0.2.14", True, True, "leader", "2")
     assert two == Node("def", "one", "192.0.2.11", False, False, "worker", "")
@@ -58,7 +58,7 @@ def test_a_lost_host_is_forgotten_however_it_served(monkeypatch: pytest.MonkeyPa
     new, *others = _hosts("manager", "leader", "manager", data="3")
     lost = new._replace(id="lost", ready=False)
     said: list[tuple[str, ...]] = []
-    monkeypatch.setattr(engine, "run", lambda *words: said.append(words))
+    monkeypatch.setattr(swarm_nodes, "order", lambda *words: said.append(words))
     for there in ([lost, *others], [new, lost, *others]):
         monkeypatch.setattr(swarm_nodes, "nodes", lambda there=there: there)
         said.clear()
