@@ -101,8 +101,10 @@ def _service(service: Config) -> Config:
     user, _, group = str(service["user"]).partition(":")
     if made.pop("network_mode", "") == NETWORK_OF_HOST:
         made["networks"] = {NETWORK_OF_HOST: None}
-    made["volumes"] = [_volume(one) for one in service.get("volumes", [])]
-    made["volumes"] += [_space(one) for one in made.pop("tmpfs", [])]
+    volumes = [_volume(one) for one in service.get("volumes", [])]
+    volumes += [_space(one) for one in made.pop("tmpfs", [])]
+    # `docker service update` puts them into this order: in another one the next `up` would replace the service for nothing.
+    made["volumes"] = sorted(volumes, key=lambda one: (one.get("source", ""), one["target"]))
     if "secrets" in service:
         made["secrets"] = [
             {

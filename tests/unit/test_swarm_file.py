@@ -72,8 +72,8 @@ def test_stores_are_three_on_hosts_of_their_own(tmp_path: Path) -> None:
         assert one["environment"] == {"SELF": f"postgres-{number}"}
         assert one["deploy"]["placement"]["constraints"] == [f"node.labels.portcullis.data.{number} == yes"]
         assert one["volumes"] == [
-            {"type": "volume", "source": f"postgres-{number}", "target": "/var/lib/postgresql"},
             {"type": "tmpfs", "target": "/space", "tmpfs": {"size": 16 << 20}},
+            {"type": "volume", "source": f"postgres-{number}", "target": "/var/lib/postgresql"},
         ]
     assert set(made["volumes"]) == {f"postgres-{number}" for number in swarm_file.DATA_HOSTS}
 
