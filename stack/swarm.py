@@ -109,7 +109,9 @@ class Cluster:
             if whole and self.record.exists() and self.record.read_text() == text:
                 print(f"Already up: nothing was changed ({self.steps.seconds:.1f} s).")
                 return
-            if stopped := [one.name.removeprefix(f"{STACK}_") for one in before.values() if not one.wanted]:
+            if stopped := [
+                name for name in swarm_file.SERVERS if (one := before.get(f"{STACK}_{name}")) and not one.wanted
+            ]:
                 raise Problem(
                     f"{stopped[0]} is stopped since a promotion. Make it anew first: rejoin NAME={stopped[0]}"
                 )

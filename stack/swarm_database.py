@@ -13,10 +13,9 @@ from stack import engine, processes, swarm_job
 from stack.contained_start import BARE
 from stack.problem import Problem
 from stack.swarm import STACK, Cluster
-from stack.swarm_file import DATA_HOSTS
+from stack.swarm_file import SERVERS
 from stack.swarm_order import order
 
-NAMES = tuple(f"postgres-{number}" for number in DATA_HOSTS)
 PEER = ("sh", "/etc/portcullis/peer.sh")
 STOP_SECONDS = 90.0
 ANEW_SECONDS = 600.0
@@ -37,7 +36,7 @@ def states(cluster: Cluster) -> list[State]:
     """Each server's."""
     return [
         State(name, role, int(far))
-        for name, role, far in map(str.split, _peer(cluster, NAMES[0], "states").splitlines())
+        for name, role, far in map(str.split, _peer(cluster, SERVERS[0], "states").splitlines())
     ]
 
 
@@ -81,7 +80,7 @@ def rejoin(cluster: Cluster, name: str, say: Callable[[str], None]) -> None:
     """Delete a server's data, and make it anew as a standby. Raises Problem where that would lose something."""
     found = {one.name: one for one in states(cluster)}
     if name not in found:
-        raise Problem(f"Which one? NAME is one of {', '.join(NAMES)}, and is {name!r}.")
+        raise Problem(f"Which one? NAME is one of {', '.join(SERVERS)}, and is {name!r}.")
     if found[name].role == "primary":
         raise Problem(f"{name} is the primary: its data is the truth.")
     if not any(one.role == "primary" for one in found.values()):
@@ -116,7 +115,7 @@ def _role(cluster: Cluster, name: str) -> str:
 
 def _peer(cluster: Cluster, name: str, *words: str) -> str:
     """A command of peer.sh, called here: with the certificate by which the servers know each other."""
-    who = (f"--env=SELF={name}", f"--env=PEERS={' '.join(NAMES)}")
+    who = (f"--env=SELF={name}", f"--env=PEERS={' '.join(SERVERS)}")
     # Root without its privileges reads what is root's, and nothing else.
     mine = (
         "--user=0:0",

@@ -23,6 +23,8 @@ EDGE_FILES = "edge-config"
 NUMBERED = ("postgres", "valkey", "sentinel", "postgres-exporter")
 """One for each host with data."""
 DATA_HOSTS = (1, 2, 3)
+SERVERS = tuple(f"postgres-{number}" for number in DATA_HOSTS)
+"""The database's, one on each."""
 WITHOUT = ("depends_on", "restart", "pull_policy", "security_opt", "ports")
 """Order and restarts are Swarm's own; images are named so that nobody can be asked for them; nothing is published."""
 NETWORK_OF_HOST = "host"
@@ -103,7 +105,7 @@ def _service(service: Config) -> Config:
         made["networks"] = {NETWORK_OF_HOST: None}
     volumes = [_volume(one) for one in service.get("volumes", [])]
     volumes += [_space(one) for one in made.pop("tmpfs", [])]
-    # `docker service update` puts them into this order: in another one the next `up` would replace the service for nothing.
+    # The order of `docker service update`: after one the next `up` would replace the service for nothing.
     made["volumes"] = sorted(volumes, key=lambda one: (one.get("source", ""), one["target"]))
     if "secrets" in service:
         made["secrets"] = [

@@ -29,6 +29,8 @@ FORMER = "0123456789abcdef"
 STARTED = "cut -d\\  -f22 /proc/1/stat"
 CA = "/etc/portcullis/acme-ca.pem"
 
+thorough = pytest.mark.skipif(not THOROUGH, reason="make test-all: new hosts and reboots take their time")
+
 
 def on_host(host: Host, command: str, seconds: float = 120.0) -> str:
     """A command there, as root; what it printed."""
@@ -92,6 +94,7 @@ def test_the_former_release_comes_back_and_the_present_one_again(deployed: Deplo
         assert cluster.well()
 
 
+@thorough
 async def test_a_host_is_removed_and_added_again(deployed: Deployed, cluster: Cluster) -> None:
     """One with an edge and an app, while clients talk: it knows of no cluster then, and afterwards has its share."""
     host = cluster[EDGES[1]]
@@ -108,6 +111,7 @@ async def test_a_host_is_removed_and_added_again(deployed: Deployed, cluster: Cl
     assert outside.round_trip(host, outside.NAME, token, cluster.authority) == "well"
 
 
+@thorough
 async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cluster) -> None:
     """By a bare one under its name: two playbooks while clients talk, and its servers have copied the others'."""
     lost = await asyncio.to_thread(standby, cluster)
@@ -123,6 +127,7 @@ async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cl
     await asyncio.to_thread(whole, cluster, lost)
 
 
+@thorough
 async def test_hosts_are_upgraded_and_rebooted(deployed: Deployed, cluster: Cluster) -> None:
     """One after the other while clients talk; the database's primary moves before its host does."""
     leads = FIVE[1 + int((await asyncio.to_thread(cluster.primary))[-1])]
@@ -142,6 +147,7 @@ async def test_hosts_are_upgraded_and_rebooted(deployed: Deployed, cluster: Clus
     await asyncio.to_thread(whole, cluster, MANAGER)
 
 
+@thorough
 async def test_a_public_certificate_is_shown_by_every_edge(
     deployed: Deployed, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -180,7 +186,7 @@ def shown(cluster: Cluster, before: str) -> str:
     return cluster.certificate(EDGES[0])
 
 
-@pytest.mark.skipif(not THOROUGH, reason="make test-all: it takes as long as five new hosts")
+@thorough
 async def test_everything_is_lost_and_comes_back(deployed: Deployed, cluster: Cluster) -> None:
     """As docs/operate/lost-hosts.md says: with a copy of the state folder and one of the repository, on bare hosts."""
     token = await asyncio.to_thread(cluster.token, "survivor")
@@ -214,7 +220,7 @@ async def test_everything_is_lost_and_comes_back(deployed: Deployed, cluster: Cl
         assert {*kept} <= {event.offset for event in page.events}
 
 
-@pytest.mark.skipif(not THOROUGH, reason="make test-all: it takes as long as two new hosts")
+@thorough
 async def test_two_managers_are_lost_for_good(deployed: Deployed, cluster: Cluster) -> None:
     """The one that is left begins anew (docs/operate/quorum-loss.md), new hosts come; what was acked is there."""
     token = await asyncio.to_thread(cluster.token, "witness")

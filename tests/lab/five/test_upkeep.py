@@ -11,6 +11,7 @@ from lab.__main__ import EDGES, FIVE, MANAGER
 from tests.lab.five.cluster import Cluster
 from tests.lab.five.conftest import Deployed
 from tests.lab.five.test_faults import SECONDS, whole
+from tests.lab.five.test_hosts import thorough
 from tests.patience import until
 
 ARCHIVED = 75.0
@@ -67,6 +68,7 @@ async def _posts(client: Client, count: int, what: str) -> list[int]:
     return [await client.room(DEFAULT_ROOM).post(f"{what} {number}") for number in range(count)]
 
 
+@thorough
 async def test_all_data_is_lost_and_comes_back(deployed: Deployed, cluster: Cluster) -> None:
     """What was acked before the last archived moment is there again, under another epoch; the drill had said so."""
     token = await asyncio.to_thread(cluster.token, "keeper")
