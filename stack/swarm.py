@@ -109,9 +109,7 @@ class Cluster:
             if whole and self.record.exists() and self.record.read_text() == text:
                 print(f"Already up: nothing was changed ({self.steps.seconds:.1f} s).")
                 return
-            if stopped := [
-                name for name in swarm_file.SERVERS if (one := before.get(f"{STACK}_{name}")) and not one.wanted
-            ]:
+            if stopped := [name for name in swarm_file.SERVERS if self.stopped(before.get(f"{STACK}_{name}"))]:
                 raise Problem(
                     f"{stopped[0]} is stopped since a promotion. Make it anew first: rejoin NAME={stopped[0]}"
                 )
@@ -134,6 +132,11 @@ class Cluster:
             self.tidy(config)
             self.record.write_text(text)
         print(f"Up after {self.steps.seconds:.1f} s.")
+
+    @staticmethod
+    def stopped(service: Service | None) -> bool:
+        """Whether it is there, and nobody wants it to run."""
+        return service is not None and not service.wanted
 
     def rotate(self) -> None:
         """New passwords for the stores and a new signing key, then all that has the old ones anew, in `up`'s order."""
