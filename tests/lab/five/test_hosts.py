@@ -218,32 +218,3 @@ async def test_everything_is_lost_and_comes_back(deployed: Deployed, cluster: Cl
         await client.join(DEFAULT_ROOM)
         page = await client.room(DEFAULT_ROOM).history(limit=50)
         assert {*kept} <= {event.offset for event in page.events}
-
-
-@thorough
-async def test_two_managers_are_lost_for_good(deployed: Deployed, cluster: Cluster) -> None:
-    """The one that is left begins anew (docs/operate/quorum-loss.md), new hosts come; what was acked is there."""
-    token = await asyncio.to_thread(cluster.token, "witness")
-    async with cluster.client(EDGES[0], "witness", token) as client:
-        await client.join(DEFAULT_ROOM)
-        kept = [await client.room(DEFAULT_ROOM).post(f"before the loss {number}") for number in range(3)]
-    leads = FIVE[1 + int((await asyncio.to_thread(cluster.primary))[-1])]
-    for name in FIVE[3:]:
-        cluster[name].power_off()
-    left = cluster[MANAGER]
-    began = time.monotonic()
-    on_host(left, f"docker swarm init --force-new-cluster --advertise-addr {left.address}")
-    await asyncio.to_thread(noticed, cluster, *FIVE[3:])
-    for name in FIVE[3:]:
-        await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={name}")
-    if leads in FIVE[3:]:
-        await asyncio.to_thread(deployed.playbook, "promote", "--extra-vars=unproven=yes")
-    for name in FIVE[3:]:
-        await asyncio.to_thread(another, deployed, name)
-    await asyncio.to_thread(deployed.playbook, "add-node")
-    print(f"whole after {time.monotonic() - began:.0f} s")
-    await asyncio.to_thread(whole, cluster, MANAGER)
-    async with cluster.client(EDGES[1], "witness", await asyncio.to_thread(cluster.token, "witness")) as client:
-        await client.join(DEFAULT_ROOM)
-        page = await client.room(DEFAULT_ROOM).history(limit=50)
-        assert {*kept} <= {event.offset for event in page.events}
