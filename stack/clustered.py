@@ -39,6 +39,7 @@ ANSWER = re.compile(r"[A-Za-z0-9_-]{16,128}\.[A-Za-z0-9_-]{16,128}")
 EDGE_FOLDER = "/var/lib/portcullis/logs"
 DATABASE = "portcullis"
 RENEWED_SECONDS = 30 * 86_400
+LOGS_SECONDS = 60.0
 
 
 class Clustered:
@@ -109,8 +110,7 @@ class Clustered:
         """What the edges have of a request, then the apps."""
         look = ["sh", "-c", f"grep -rhF {request_id} {EDGE_FOLDER} || true"]
         edges = swarm_job.run(STACK, self.cluster.config(), swarm_file.EDGE_FILES, "edge-search", look, lines="all")
-        apps = engine.attempt("service", "logs", "--raw", f"{STACK}_app")
-        return [*edges.splitlines(), *log_search.with_id((apps.stdout + apps.stderr).splitlines(), request_id)]
+        return [*edges.splitlines(), *log_search.with_id(_apps_said(), request_id)]
 
     def app(self, *words: str) -> str:
         """Run the app's command line in a container of its own, on this host."""
@@ -247,6 +247,18 @@ class Clustered:
     def holdings(self) -> str:
         """What lies on its hosts."""
         return "nothing: the data of a cluster lies on its hosts"
+
+
+def _apps_said() -> list[str]:
+    """All lines of all apps; on standard error, that some are missing. The engine waits without an end for a task that
+    never had a container.
+    """
+    try:
+        done = engine.attempt("service", "logs", "--raw", f"{STACK}_app", seconds=LOGS_SECONDS)
+    except subprocess.TimeoutExpired as late:
+        print(f"The engine had not given all lines after {LOGS_SECONDS:.0f} s: some are missing.", file=sys.stderr)
+        return bytes(late.stdout or b"").decode(errors="replace").splitlines()
+    return (done.stdout + done.stderr).splitlines()
 
 
 def _said(what: str, wrong: list[str | None] | list[str], right: str = "") -> tuple[str, str, str]:
