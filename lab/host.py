@@ -64,6 +64,13 @@ class Host:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
         )
 
+    def shell(self, command: str, seconds: float = 180.0) -> str:
+        """What a shell command prints as root over a fresh login. Raises Problem when it fails."""
+        done = self.ssh("sudo", "sh", "-c", f"'{command}'", seconds=seconds)
+        if done.returncode:
+            raise Problem(f"{command}:\n{done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
     def inside(self, *words: str) -> str:
         """Run a command in the container as root, past SSH: for the lab itself, never for what is tested."""
         return engine.run("exec", self.container, *words)

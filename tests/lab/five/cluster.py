@@ -15,10 +15,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from app.model import DEFAULT_ROOM
 from client.api import Api
 from client.check_crowd import Crowd
 from client.check_fault import Verdict
@@ -33,7 +35,7 @@ from lab.__main__ import EDGES, MANAGER
 from lab.host import Host
 from lab.lab import Lab
 from tests.lab.five.ways import Ways
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, THOROUGH
 
 SETTINGS = {
     "PORTCULLIS_HANDSHAKES_PER_ADDRESS_PER_MINUTE": "6000",
@@ -52,6 +54,7 @@ CHAT = Subprotocol("chat.v1")
 CLIENTS, ROOMS = 10, 3
 RATE, REMOVALS, BACKOFF = 0.5, 0.1, 3.0
 TALK = 8.0
+thorough = pytest.mark.skipif(not THOROUGH, reason="make test-all: new hosts and reboots take their time")
 
 
 @dataclass
@@ -138,6 +141,13 @@ class Cluster:
         """A bare connection by one of the edges, with these headers."""
         place: dict[str, Any] = {"host": self[edge].address, "port": 443, "ssl": self.tls, "proxy": None}
         return connect(f"wss://{outside.NAME}/ws/chat", additional_headers=headers, subprotocols=[CHAT], **place)
+
+    async def stored(self, edge: str, name: str) -> set[int]:
+        """The offsets of the default room's newest events, as somebody sees them by an edge."""
+        async with self.client(edge, name, await asyncio.to_thread(self.token, name)) as client:
+            await client.join(DEFAULT_ROOM)
+            page = await client.room(DEFAULT_ROOM).history(limit=50)
+            return {event.offset for event in page.events}
 
     async def refusal(self, edge: str, token: str) -> str:
         """Why a handshake is refused; empty when it is not."""

@@ -11,9 +11,9 @@ import json
 import pytest
 
 from lab.__main__ import EDGES, FIVE, MANAGER
-from tests.lab.five.cluster import Cluster, Watch
+from tests.lab.five.cluster import Cluster, Watch, thorough
 from tests.lab.five.conftest import WORDS, Deployed
-from tests.patience import THOROUGH, until
+from tests.patience import until
 
 SECONDS = 300.0
 REPLACED, VALKEY, NOTICED = 25.0, 10.0, 15.0
@@ -127,7 +127,7 @@ def test_a_release_that_does_not_get_well_is_taken_back(deployed: Deployed, clus
     whole(cluster, MANAGER)
 
 
-@pytest.mark.skipif(not THOROUGH, reason="make test-all: it takes as long as five reboots")
+@thorough
 @pytest.mark.parametrize("name", FIVE)
 async def test_a_host_is_rebooted(cluster: Cluster, name: str) -> None:
     """As an operator would do it without thinking of the cluster."""

@@ -18,25 +18,14 @@ from lab import host_image, outside
 from lab.__main__ import EDGES, FIVE, MANAGER
 from lab.host import OPERATOR, Host
 from stack import engine
-from tests.lab.five.cluster import Cluster
+from tests.lab.five.cluster import Cluster, thorough
 from tests.lab.five.conftest import WORDS, Deployed
 from tests.lab.five.test_faults import SECONDS, whole
-from tests.patience import PATIENCE, THOROUGH, until
+from tests.lab.test_upkeep import FORMER, RELEASES, STARTED
+from tests.patience import PATIENCE, until
 from tests.stack.acme import pebble
 
-RELEASES = "/opt/portcullis"
-FORMER = "0123456789abcdef"
-STARTED = "cut -d\\  -f22 /proc/1/stat"
 CA = "/etc/portcullis/acme-ca.pem"
-
-thorough = pytest.mark.skipif(not THOROUGH, reason="make test-all: new hosts and reboots take their time")
-
-
-def on_host(host: Host, command: str, seconds: float = 120.0) -> str:
-    """A command there, as root; what it printed."""
-    done = host.ssh("sudo", "sh", "-c", f"'{command}'", seconds=seconds)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
 
 
 def carried_out(host: Host, command: str, given: bytes = b"") -> bytes:
@@ -83,14 +72,14 @@ async def test_a_request_is_found_in_the_logs_of_all_hosts(cluster: Cluster) -> 
 
 def test_the_former_release_comes_back_and_the_present_one_again(deployed: Deployed, cluster: Cluster) -> None:
     """Each by one command, on every manager."""
-    present = on_host(cluster[MANAGER], f"readlink {RELEASES}/current")
+    present = cluster[MANAGER].shell(f"readlink {RELEASES}/current")
     former = f"{RELEASES}/{FORMER}"
     for name in FIVE[2:]:
-        on_host(cluster[name], f"cp -a {present} {former} && ln -sfn {former} {RELEASES}/previous")
+        cluster[name].shell(f"cp -a {present} {former} && ln -sfn {former} {RELEASES}/previous")
     for expected in (former, present):
         deployed.playbook("rollback")
         for name in FIVE[2:]:
-            assert on_host(cluster[name], f"readlink {RELEASES}/current") == expected
+            assert cluster[name].shell(f"readlink {RELEASES}/current") == expected
         assert cluster.well()
 
 
@@ -101,7 +90,7 @@ async def test_a_host_is_removed_and_added_again(deployed: Deployed, cluster: Cl
 
     async def fault() -> None:
         await asyncio.to_thread(deployed.playbook, "remove-node", "--extra-vars=node=two")
-        assert on_host(host, "docker info --format {{.Swarm.LocalNodeState}}; docker ps --quiet") == "inactive"
+        assert host.shell("docker info --format {{.Swarm.LocalNodeState}}; docker ps --quiet") == "inactive"
         assert "host two" not in cluster.doctor()
         await asyncio.to_thread(deployed.playbook, "add-node")
 
@@ -129,12 +118,12 @@ async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cl
 
 @thorough
 async def test_hosts_are_upgraded_and_rebooted(deployed: Deployed, cluster: Cluster) -> None:
-    """One after the other while clients talk; the database's primary moves before its host does."""
+    """An edge's and the primary's, one after the other while clients talk; the primary moves before its host does."""
     leads = FIVE[1 + int((await asyncio.to_thread(cluster.primary))[-1])]
-    names = (EDGES[0], leads) if not THOROUGH else FIVE
-    before = {name: on_host(cluster[name], STARTED) for name in names}
+    names = (EDGES[0], leads)
+    before = {name: cluster[name].shell(STARTED) for name in names}
     for name in names:
-        on_host(cluster[name], "touch /run/reboot-required")
+        cluster[name].shell("touch /run/reboot-required")
         # A container that reboots has ended: its engine starts it again, as a machine does by itself.
         engine.run("update", "--restart=always", cluster[name].container)
     try:
@@ -143,7 +132,7 @@ async def test_hosts_are_upgraded_and_rebooted(deployed: Deployed, cluster: Clus
         for name in names:
             engine.run("update", "--restart=no", cluster[name].container)
     for name in names:
-        assert on_host(cluster[name], STARTED) != before[name]
+        assert cluster[name].shell(STARTED) != before[name]
     await asyncio.to_thread(whole, cluster, MANAGER)
 
 
@@ -155,7 +144,7 @@ async def test_a_public_certificate_is_shown_by_every_edge(
     here = f"{cluster[MANAGER].address.rpartition('.')[0]}.1"
     with pebble(tmp_path / "pebble", (cluster[EDGES[1]].address, 80), here, here) as server:
         text = server.ca.read_text().replace("\n", "\\n")
-        on_host(cluster[MANAGER], f'printf %b "{text}" >{CA}')
+        cluster[MANAGER].shell(f'printf %b "{text}" >{CA}')
         words = json.loads(WORDS[1]) | {"certificates_directory": server.directory, "certificates_ca": CA}
         tags = "--tags=chat,certificates"
         own = cluster.certificate(EDGES[0])
@@ -167,7 +156,7 @@ async def test_a_public_certificate_is_shown_by_every_edge(
                 assert outside.round_trip(cluster[edge], outside.NAME, token, root) == "well"
             async with cluster.connect(EDGES[0], Authorization=f"Bearer {token}") as held:
                 ask = f"REQUESTS_CA_BUNDLE={CA} certbot renew --no-random-sleep-on-renew --force-renewal"
-                await asyncio.to_thread(on_host, cluster[MANAGER], ask, SECONDS)
+                await asyncio.to_thread(cluster[MANAGER].shell, ask, SECONDS)
                 shown(cluster, issued)
                 await (await held.ping())
     await asyncio.to_thread(deployed.playbook, "deploy", tags)
@@ -207,14 +196,10 @@ async def test_everything_is_lost_and_comes_back(deployed: Deployed, cluster: Cl
         await asyncio.to_thread(another, deployed, name)
     began = time.monotonic()
     await asyncio.to_thread(deployed.playbook, "provision")
-    on_host(cluster[EDGES[1]], "docker volume create portcullis_repository")
+    cluster[EDGES[1]].shell("docker volume create portcullis_repository")
     for name, (where, _) in copies.items():
         carried_out(cluster[name], f"tar -xz --numeric-owner {where}", archives[name])
     await asyncio.to_thread(deployed.playbook, "restore")
     print(f"everything is back after {time.monotonic() - began:.0f} s")
     await asyncio.to_thread(whole, cluster, MANAGER)
-    token = await asyncio.to_thread(cluster.token, "survivor")
-    async with cluster.client(EDGES[1], "survivor", token) as client:
-        await client.join(DEFAULT_ROOM)
-        page = await client.room(DEFAULT_ROOM).history(limit=50)
-        assert {*kept} <= {event.offset for event in page.events}
+    assert {*kept} <= await cluster.stored(EDGES[1], "survivor")

@@ -6,9 +6,9 @@ import asyncio
 import re
 
 from lab.__main__ import FIVE, MANAGER
-from tests.lab.five.cluster import Cluster
+from tests.lab.five.cluster import Cluster, thorough
 from tests.lab.five.conftest import Deployed
-from tests.lab.five.test_hosts import noticed, on_host, thorough
+from tests.lab.five.test_hosts import noticed
 
 
 @thorough
@@ -17,7 +17,7 @@ async def test_two_managers_are_lost_for_good(deployed: Deployed, cluster: Clust
     lost, left = FIVE[3:], cluster[MANAGER]
     for name in lost:
         cluster[name].power_off()
-    on_host(left, f"docker swarm init --force-new-cluster --advertise-addr {left.address}")
+    left.shell(f"docker swarm init --force-new-cluster --advertise-addr {left.address}")
     await asyncio.to_thread(noticed, cluster, *lost)
     for name in lost:
         await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={name}")
