@@ -102,6 +102,10 @@ def remove(cluster: Cluster, text: str, say: Callable[[str], None]) -> None:
         order("node", "demote", node.id)
     order("node", "rm", "--force", node.id)
     say(f"{node.name} is no part of the cluster any more")
+    server = f"{STACK}_postgres-{node.data}"
+    if node.data and not node.ready and any(one.name == server for one in cluster.services()):
+        # A promotion may have stopped it. Its data is gone with the host, so where it starts it copies the primary's.
+        order("service", "scale", "--detach", f"{server}=1")
 
 
 def _spare(node: Node, others: list[Node]) -> None:
