@@ -110,7 +110,8 @@ class Clustered:
         """What the edges have of a request, then the apps."""
         look = ["sh", "-c", f"grep -rhF {request_id} {EDGE_FOLDER} || true"]
         edges = swarm_job.run(STACK, self.cluster.config(), swarm_file.EDGE_FILES, "edge-search", look, lines="all")
-        return [*edges.splitlines(), *log_search.with_id(_apps_said(), request_id)]
+        # Swarm has been seen to start a host's one task twice.
+        return [*dict.fromkeys(edges.splitlines()), *log_search.with_id(_apps_said(), request_id)]
 
     def app(self, *words: str) -> str:
         """Run the app's command line in a container of its own, on this host."""

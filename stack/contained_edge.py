@@ -5,6 +5,7 @@ The image has no nginx of its own; what nginx can do was written down when nginx
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import resource
@@ -72,6 +73,14 @@ def values() -> dict[str, Any]:
 def main() -> int:
     """Render; prints what the machine cannot do, one sentence a line."""
     os.umask(0o027)
+    with (STATE / ".lock").open("w") as lock:
+        # Swarm has been seen to start a host's one task twice.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return write()
+
+
+def write() -> int:
+    """All of it, by nobody else meanwhile; the status to end with."""
     try:
         for sentence in render(edge_config.checked(values()), machine()):
             print(sentence)
