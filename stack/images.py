@@ -17,7 +17,7 @@ WATCHED = ("monitoring/__init__.py", "monitoring/catalogue.py", "monitoring/pane
 """What there is to see, which is all that the app takes of monitoring."""
 PARTS: dict[str, tuple[str, ...]] = {
     "app": ("requirements/run.txt", "app", "certs", "stack", "nginx", *WATCHED),
-    "edge": (),
+    "edge": ("containers/edge",),
     "counter": ("stack", "nginx"),
     "valkey": ("containers/valkey",),
     "postgres": ("containers/postgres",),
