@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 
-CLUSTER_PARTS = {"relay": ("containers/relay",)}
+CLUSTER_PARTS: dict[str, tuple[str, ...]] = {"relay": ("containers/relay",)}
 """What only a cluster needs."""
 
 
