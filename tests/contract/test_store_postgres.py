@@ -401,6 +401,21 @@ async def test_a_commit_that_the_server_itself_doubts_is_never_acked(mortal: Clu
         assert (again.repeated, again.event.offset) == (True, 1)
 
 
+async def test_another_epoch_waits_for_no_standby(mortal: Cluster) -> None:
+    """A server that was promoted by itself has none, and clients of it have to learn what they may have lost."""
+    async with opened(mortal.url("migrated")) as store:
+        before = await store.room(DEFAULT_ROOM)
+        mortal.execute("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
+        mortal.execute("SELECT pg_reload_conf()")
+        shown = "SHOW synchronous_standby_names"
+        await asyncio.to_thread(until, lambda: mortal.execute(shown)[0][0] == "ghost", "the server waits for one")
+        await asyncio.wait_for(store.renew(), PATIENCE)
+        mortal.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        mortal.execute("SELECT pg_reload_conf()")
+        after = await store.room(DEFAULT_ROOM)
+        assert before and after and before.epoch != after.epoch
+
+
 async def test_a_rooms_lock_that_somebody_else_holds_is_an_outage_for_writes_only(cluster: Cluster, name: str) -> None:
     """A process that stopped in the middle of its transaction; reads go on, and afterwards so do writes."""
     async with opened(cluster.url(name), 2.0) as store:

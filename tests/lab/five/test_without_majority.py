@@ -9,8 +9,9 @@ from app.model import DEFAULT_ROOM
 from lab.__main__ import EDGES, FIVE, MANAGER
 from tests.lab.five.cluster import Cluster, thorough
 from tests.lab.five.conftest import Deployed
-from tests.lab.five.test_faults import whole
+from tests.lab.five.test_faults import SECONDS, whole
 from tests.lab.five.test_hosts import another, noticed
+from tests.patience import until
 
 
 @thorough
@@ -27,7 +28,10 @@ async def test_two_managers_are_lost_for_good(deployed: Deployed, cluster: Clust
     await asyncio.to_thread(noticed, cluster, *lost)
     for name in lost:
         await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={name}")
-    assert set(re.findall(r"host (\S+) +ready", cluster.doctor())) == {*FIVE} - {*lost}
+    there = {*FIVE} - {*lost}
+    await asyncio.to_thread(
+        until, lambda: set(re.findall(r"host (\S+) +ready", cluster.doctor())) == there, "the others are there", SECONDS
+    )
     if not cluster.primary():
         await asyncio.to_thread(deployed.playbook, "promote", "--extra-vars=unproven=yes")
     for name in lost:
