@@ -194,11 +194,11 @@ class Cluster:
 
     def _own(self) -> dict[str, str]:
         """What only the cluster's file asks for."""
-        apps = _labelled("app")
+        apps = labelled("app")
         if not apps:
             raise Problem("No host is for the app: give at least one the label portcullis.app=yes.")
-        data = {node for number in swarm_file.DATA_HOSTS for node in _labelled(f"data.{number}")}
-        if wrong := misplaced(_labelled("backup"), data, order("node", "ls", "--quiet").split()):
+        data = {node for number in swarm_file.DATA_HOSTS for node in labelled(f"data.{number}")}
+        if wrong := misplaced(labelled("backup"), data, order("node", "ls", "--quiet").split()):
             raise Problem(wrong)
         hour = self.settings.get("PORTCULLIS_BACKUP_HOUR") or knobs.DEFAULTS["PORTCULLIS_BACKUP_HOUR"]
         if not hour.isdecimal() or int(hour) > LAST_HOUR:
@@ -345,6 +345,6 @@ def misplaced(backup: Sequence[str], data: Collection[str], hosts: Sequence[str]
     return ""
 
 
-def _labelled(label: str) -> list[str]:
+def labelled(label: str) -> list[str]:
     """The hosts that are for something."""
     return order("node", "ls", "--quiet", f"--filter=node.label=portcullis.{label}=yes").split()

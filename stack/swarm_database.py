@@ -12,7 +12,7 @@ from typing import NamedTuple
 from stack import engine, processes, swarm_job
 from stack.contained_start import BARE
 from stack.problem import Problem
-from stack.swarm import STACK, Cluster
+from stack.swarm import STACK, Cluster, labelled
 from stack.swarm_file import SERVERS
 from stack.swarm_order import order
 
@@ -61,8 +61,10 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
     # With both standbys' word there is proof, asked for or not.
     unproven = len(standbys) == 1
     for one in (one for one in found if one not in standbys):
-        say(f"stopping {one.name}")
-        stop(one.name, wait=one.role == "primary")
+        # Whose host was removed does not come back; where another host has its place, it copies the primary.
+        if labelled(f"data.{one.name[-1]}"):
+            say(f"stopping {one.name}")
+            stop(one.name, wait=one.role == "primary")
     # The former primary has sent what it had by now.
     left = [one for one in states(cluster) if one.role == "standby"]
     if not left:

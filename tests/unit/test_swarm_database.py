@@ -22,9 +22,10 @@ Found = tuple[str, list[tuple[str, ...]]]
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Found]:
     """Servers that say of themselves what they are told to; what was done to them, in order."""
 
-    def asked(*states: State, planned: bool = False, unproven: bool = False) -> Found:
+    def asked(*states: State, planned: bool = False, unproven: bool = False, hosts: str = "123") -> Found:
         did: list[tuple[str, ...]] = []
         monkeypatch.setattr(swarm_database, "states", lambda _: list(states))
+        monkeypatch.setattr(swarm_database, "labelled", lambda label: [label] if label[-1] in hosts else [])
         monkeypatch.setattr(swarm_database, "stop", lambda name, wait: did.append(("stop", name, str(wait))))
         monkeypatch.setattr(swarm_database, "_peer", lambda _, *words: did.append(words))
         made: Any = SimpleNamespace(app=lambda *words: did.append(words))
@@ -54,6 +55,13 @@ def test_one_standby_alone_proves_nothing(cluster: Callable[..., Found]) -> None
     assert name == "postgres-2"
     assert did[-2:] == [("postgres-2", "promote", "unproven"), ("renew",)]
     assert ("stop", "postgres-3", "False") in did
+
+
+def test_who_has_no_host_any_more_is_not_stopped(cluster: Callable[..., Found]) -> None:
+    """On another host in the lost one's place it starts by itself."""
+    silent = State("postgres-3", "absent", 0)
+    did = cluster(LOST, LESS, silent, unproven=True, hosts="12")[1]
+    assert [words[1] for words in did if words[0] == "stop"] == ["postgres-1"]
 
 
 def test_with_both_standbys_nothing_is_given_up(cluster: Callable[..., Found]) -> None:
