@@ -18,6 +18,7 @@ from stack.swarm_order import order
 
 PEER = ("sh", "/etc/portcullis/peer.sh")
 STOP_SECONDS = 90.0
+LEADS_SECONDS = 120.0
 ANEW_SECONDS = 600.0
 """A copy of the primary takes as long as its data is large; this is how long it is waited for."""
 
@@ -44,7 +45,8 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
     """Put a standby in the primary's place; its name. `planned`: also when that one answers, which is stopped first.
 
     `unproven`: also where the other standby is silent, so that what was acked last may be lost; the store gets another
-    epoch then, from which clients learn that. Raises Problem.
+    epoch then, from which clients learn that. Where nobody else is left, this lets the former primary lead that was
+    started again, and waits. Raises Problem.
     """
     found = states(cluster)
     leading = [one.name for one in found if one.role == "primary"]
@@ -52,7 +54,7 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
     if leading and not planned:
         raise Problem(f"{leading[0]} is the primary, and answers. To change it all the same: PLANNED=yes")
     if not standbys:
-        raise Problem("No standby answers, so there is nobody to promote: docs/operate/lost-hosts.md")
+        return _lead(cluster, say, unproven=unproven and not leading)
     if len(standbys) == 1 and not unproven:
         raise Problem(
             f"Only {standbys[0].name} answers, and what was acked last may be on the other standby alone: start that "
@@ -73,9 +75,28 @@ def promote(cluster: Cluster, say: Callable[[str], None], *, planned: bool, unpr
     _peer(cluster, chosen.name, "promote", *(["unproven"] if unproven else []))
     say(f"{chosen.name} is the primary")
     if unproven:
-        cluster.app("renew")
-        say("offsets have a new epoch, sessions are ended")
+        _renew(cluster, say)
     return chosen.name
+
+
+def _lead(cluster: Cluster, say: Callable[[str], None], *, unproven: bool) -> str:
+    left = [name for name in SERVERS if _runs(name)]
+    if len(left) != 1 or not unproven:
+        raise Problem(
+            "No standby answers, so there is nobody to promote. Where one server is left that was the primary, and "
+            "the hosts of the others are gone for good: UNPROVEN=yes (docs/operate/lost-hosts.md)"
+        )
+    swarm_job.run(STACK, cluster.config(), left[0], f"{left[0]}-lead", [*PEER, "lead"])
+    if not processes.until(lambda: _role(cluster, left[0]) == "primary", LEADS_SECONDS):
+        raise Problem(f"{left[0]} does not lead after {LEADS_SECONDS:.0f} s: docker service logs {STACK}_{left[0]}")
+    say(f"{left[0]} is the primary")
+    _renew(cluster, say)
+    return left[0]
+
+
+def _renew(cluster: Cluster, say: Callable[[str], None]) -> None:
+    cluster.app("renew")
+    say("offsets have a new epoch, sessions are ended")
 
 
 def rejoin(cluster: Cluster, name: str, say: Callable[[str], None]) -> None:
@@ -109,6 +130,12 @@ def stop(name: str, *, wait: bool) -> None:
 
     if wait and not processes.until(gone, STOP_SECONDS):
         raise Problem(f"{name} has not ended after {STOP_SECONDS:.0f} s: docker service ps {full}")
+
+
+def _runs(name: str) -> bool:
+    """Whether a host has it."""
+    shown = order("service", "ps", "--filter=desired-state=running", "--format={{.CurrentState}}", f"{STACK}_{name}")
+    return shown.startswith("Running")
 
 
 def _role(cluster: Cluster, name: str) -> str:

@@ -16,6 +16,7 @@
 #   peer.sh promote   make the standby SELF the primary; refused while another one answers, and unless the other standby
 #                     has received no more: what is acked is on one of the two. With `unproven` it may be silent: what was
 #                     acked last may be lost then.
+#   peer.sh lead      let SELF lead, which was the primary and waits: not asked for where any other server may have gone on
 #   peer.sh forget    delete the data of SELF, which is then made anew; not called where it runs
 # states and promote ask over the network, from wherever they are called.
 set -eu
@@ -221,6 +222,12 @@ promote)
     [ "$(sql "$SELF" 'SELECT pg_is_in_recovery()')" = t ] || refuse "$SELF is no standby that answers."
     most_received "${2:-}"
     [ "$(sql "$SELF" 'SELECT pg_promote(true, 30)')" = t ] || refuse "$SELF did not become the primary within 30 s."
+    ;;
+lead)
+    [ -s "$PGDATA/PG_VERSION" ] && [ ! -e "$PGDATA/standby.signal" ] || refuse "$SELF was not the primary."
+    found=$(primary)
+    [ -z "$found" ] || refuse "$found is the primary, and answers."
+    : >"$alone"
     ;;
 forget) rm -rf "$PGDATA" "$PGDATA.new" ;;
 '')

@@ -107,13 +107,20 @@ def test_the_standby_that_has_less_is_not_promoted(servers: Servers) -> None:
 
 
 def test_a_primary_alone_waits_for_somebody_who_knows(servers: Servers) -> None:
-    """Started with nobody to ask it lets nobody in, without counting as ill; a standby's answer is enough."""
+    """With nobody to ask it lets nobody in, without counting as ill; a standby's answer is enough, or a person's."""
     (leads,) = [name for name in NAMES if servers.ask(name, "SELECT pg_is_in_recovery()") == "f"]
     engine.run("stop", *(servers.container(name) for name in NAMES))
     servers.start_again(leads)
     until(lambda: "waiting for a standby" in servers.said(leads), "it waits", SECONDS)
     assert servers.peer(leads, "healthy") == (0, "")
     assert servers.ask(leads, "SELECT 1") == ""
+    servers.start_again(next(name for name in NAMES if name != leads))
+    until(lambda: servers.standbys(leads) == 1, "a standby has answered", SECONDS)
+    engine.run("stop", *(servers.container(name) for name in NAMES))
+    servers.start_again(leads)
+    until(lambda: "waiting for a standby" in servers.said(leads).rpartition("shut down")[2], "it waits again", SECONDS)
+    servers.run("--rm", *servers.words(leads), servers.built[servers.image], *servers.command(leads), "lead")
+    until(lambda: servers.ask(leads, "SELECT 1") == "1", "it leads with nobody else there", SECONDS)
     for name in NAMES:
         servers.start_again(name)
     until(lambda: servers.standbys(leads) == 2, "all are there again", SECONDS)
