@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -114,6 +114,7 @@ class Cluster:
                     f"{stopped[0]} is stopped since a promotion. Make it anew first: rejoin NAME={stopped[0]}"
                 )
             self.record.unlink(missing_ok=True)
+            self.wake(before.values())
             self.first(config)
             with self.steps.step("write the edges' configuration"):
                 self.edges(config)
@@ -132,6 +133,13 @@ class Cluster:
             self.tidy(config)
             self.record.write_text(text)
         print(f"Up after {self.steps.seconds:.1f} s.")
+
+    @staticmethod
+    def wake(services: Iterable[Service]) -> None:
+        """Have Swarm look anew for hosts of what runs nowhere: a task was seen to stay pending with its host there."""
+        for one in services:
+            if one.wanted and not one.running and one.update not in BUSY:
+                order("service", "update", "--detach", "--force", one.name)
 
     @staticmethod
     def stopped(service: Service | None) -> bool:
@@ -259,7 +267,13 @@ class Cluster:
 
     def _one_shot(self, *commands: str) -> str:
         run = ["run", "--rm", "--no-TTY", "migrate", "python", "-c", app_command.SEVERAL]
-        done = self._compose(*run, *commands, seconds=contained_start.UP_SECONDS)
+        try:
+            done = self._compose(*run, *commands, seconds=contained_start.UP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Problem(
+                f"{', '.join(commands)}: not done after {contained_start.UP_SECONDS:.0f} s. Changes wait for a second "
+                "server of the database: portcullis doctor says which there are."
+            ) from None
         if done.returncode:
             raise Problem("\n".join((done.stderr or done.stdout).strip().splitlines()[-3:]))
         return done.stdout.strip()

@@ -77,6 +77,11 @@ export class Chat {
     this.#line.clear();
   }
 
+  /** Whether the session is about to end or has ended. */
+  get isEnding() {
+    return this.#line.isEnding;
+  }
+
   /** Hangs up, so that the rooms hear of a leave on purpose and not of a lost connection. */
   disconnect() {
     this.#line.stop();

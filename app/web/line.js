@@ -46,6 +46,11 @@ export class Line {
     this.#link.clear();
   }
 
+  /** Whether the session is about to end or has ended. */
+  get isEnding() {
+    return this.#link.isEnding;
+  }
+
   /** A frame that is about no room: true when it was about the connection. */
   heard(frame) {
     if (frame.id === REFRESH) this.#refreshed(frame);

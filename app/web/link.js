@@ -25,6 +25,7 @@ export class Link {
   #later = 0;
   #leaving = false;
   #was = false; // connected before
+  #ending = false;
 
   constructor(hooks) {
     this.#hooks = hooks;
@@ -55,8 +56,14 @@ export class Link {
     this.#notice.show({ text: 'The server is about to restart. You will be reconnected by itself.' });
   }
 
+  /** Whether the session, which cannot be prolonged, is about to end or has ended. */
+  get isEnding() {
+    return this.#ending;
+  }
+
   /** The session cannot be prolonged. */
   ending() {
+    this.#ending = true;
     this.#notice.show({ text: 'Your session ends soon. Sign in again to stay; your draft is kept.', tone: 'warn' });
   }
 
@@ -68,6 +75,7 @@ export class Link {
 
   clear() {
     this.#was = false;
+    this.#ending = false;
     clearTimeout(this.#later);
     this.#notice.clear();
     this.#say('connecting');

@@ -33,7 +33,9 @@ function leave(why = null, forget = false) {
 }
 
 function unauthorised(problem) {
-  leave({ text: refusal(problem), tone: 'warn' });
+  // The browser drops a cookie that has expired, so that the server cannot say why there is none.
+  const expired = chat.isEnding && problem.reason === 'credential_missing';
+  leave({ text: refusal(expired ? { reason: 'token_expired' } : problem), tone: 'warn' });
 }
 
 async function signOut() {

@@ -29,4 +29,9 @@ def test_the_end_of_a_session_is_announced_and_explained(
             ada.told("Your session has expired. Please sign in again.")
             ada.sign_in().connected()
             expect(ada.box).to_have_value("unfinished")
+            ada.told("Your session ends soon.")
+            # As the browser does at the end by itself, perhaps before the server closes the connection.
+            ada.page.context.clear_cookies()
+            ada.page.get_by_role("button", name="Sessions").click()
+            ada.told("Your session has expired. Please sign in again.")
             assert ada.noise == []

@@ -363,7 +363,8 @@ def test_what_is_not_known_is_not_called_well(visit: Visit) -> None:
 
     ada.page.route("**/api/ops/alerts", answer)
     expect(ada.page.locator("#summary")).to_contain_text("Which alerts fire is not known", timeout=2 * PATIENCE_MS)
-    expect(ada.page.locator("#summary")).to_have_attribute("data-state", "warn")
+    # Worse than that where the machine itself is in trouble at the moment.
+    expect(ada.page.locator("#summary")).to_have_attribute("data-state", re.compile("warn|bad"))
     hasty = True
     expect(ada.page.locator("#summary")).to_have_text(re.compile("firing|All is well"), timeout=2 * PATIENCE_MS)
     # Later ones are the page's next rounds, which come whatever the last one brought.

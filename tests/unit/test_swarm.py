@@ -1,10 +1,16 @@
-"""stack/swarm.py: where the backups may be."""
+"""stack/swarm.py: where the backups may be, and what runs nowhere."""
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from stack.swarm import misplaced
+from stack import swarm
+from stack.place import CLONE, Place
+from stack.problem import Problem
+from stack.swarm import Cluster, Service, misplaced
 
 HOSTS = ("a", "b", "c", "d")
 
@@ -21,3 +27,31 @@ def test_one_host_has_the_backups(backup: tuple[str, ...], hosts: tuple[str, ...
 def test_backups_that_would_be_lost_with_the_data_are_refused(backup: tuple[str, ...]) -> None:
     """With a sentence that names the label."""
     assert "portcullis.backup=yes" in misplaced(backup, {"a", "b", "c"}, HOSTS)
+
+
+def test_only_what_runs_nowhere_and_should_is_placed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what was stopped on purpose, what has a task, or what an update is at work on."""
+    said: list[tuple[str, ...]] = []
+    monkeypatch.setattr(swarm, "order", lambda *words: said.append(words))
+    Cluster.wake(
+        [
+            Service("nowhere", 0, 1, ""),
+            Service("stopped", 0, 0, ""),
+            Service("there", 1, 3, ""),
+            Service("coming", 0, 1, "", "updating"),
+        ]
+    )
+    assert said == [("service", "update", "--detach", "--force", "nowhere")]
+
+
+def test_a_migration_that_waits_for_another_server_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A commit of the primary waits for a standby, however long."""
+
+    def late(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("docker", 0.0)
+
+    monkeypatch.setattr(swarm.images, "names", lambda *_, **__: {})
+    monkeypatch.setattr(swarm.engine, "attempt", late)
+    monkeypatch.setattr(swarm, "PRIMARY_SECONDS", 0.0)
+    with pytest.raises(Problem, match="second server of the database"):
+        Cluster(Place(CLONE, tmp_path), {}).migrate()
