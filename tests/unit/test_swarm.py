@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import swarm
+from stack import engine, images, swarm
 from stack.place import CLONE, Place
 from stack.problem import Problem
 from stack.swarm import Cluster, Service, misplaced
@@ -50,8 +50,8 @@ def test_a_migration_that_waits_for_another_server_says_so(monkeypatch: pytest.M
     def late(*_: object, **__: object) -> None:
         raise subprocess.TimeoutExpired("docker", 0.0)
 
-    monkeypatch.setattr(swarm.images, "names", lambda *_, **__: {})
-    monkeypatch.setattr(swarm.engine, "attempt", late)
+    monkeypatch.setattr(images, "names", lambda *_, **__: {})
+    monkeypatch.setattr(engine, "attempt", late)
     monkeypatch.setattr(swarm, "PRIMARY_SECONDS", 0.0)
     with pytest.raises(Problem, match="second server of the database"):
         Cluster(Place(CLONE, tmp_path), {}).migrate()
