@@ -6,8 +6,8 @@ STACK = $(PYTHON) -m stack
 BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
-# More than the two processors of a small machine: tests wait more than they compute.
-SPREAD = -n 3 --no-loadscope-reorder
+# Twice the two processors of a small machine: tests wait more than they compute.
+SPREAD = -n 4 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 export PYTHONDONTWRITEBYTECODE = 1
 

@@ -22,7 +22,8 @@ from tests.patience import PATIENCE
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     url = f"sqlite:///{tmp_path}/chat.db"
     Store.migrate(url)
-    store = Store(url, 0.5)
+    # Longer than a write takes on a machine that is busy with something else.
+    store = Store(url, 2.0)
     await store.open()
     yield store
     await store.close()
