@@ -20,6 +20,9 @@ from app.settings import load
 from app.wire import LINGER, Wire
 
 _settings = load()
+# A thread of the store hands the interpreter back to the sockets ten times as soon as by default. While 60 clients come
+# back at once, p99 of everybody else's deliveries is 12 ms and not 24 (medians of eight runs of `herd`, four workers).
+sys.setswitchinterval(0.0005)
 _log = logging.getLogger("portcullis.worker")
 _STEP = 0.05
 

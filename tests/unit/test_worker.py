@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -48,6 +49,11 @@ def test_uvicorn_believes_no_proxy_header_and_inflates_nothing(worker: ModuleTyp
 def server_of(worker: ModuleType) -> Any:
     """A server that was never started."""
     return worker.DrainingServer(worker.Config(app=None, log_config=None), None)
+
+
+def test_no_thread_keeps_the_sockets_waiting_for_long(worker: ModuleType) -> None:
+    """Python's own interval is ten times that."""
+    assert sys.getswitchinterval() == pytest.approx(0.0005)
 
 
 def test_a_signal_before_the_start_ends_it_at_once(worker: ModuleType) -> None:
