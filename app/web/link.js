@@ -69,8 +69,9 @@ export class Link {
 
   /** The credential was prolonged until then (Unix seconds): never past the end of the session itself. */
   refreshed(expiresAt) {
-    if (expiresAt - Date.now() / 1000 < SOON_SECONDS) this.ending();
-    else this.#notice.clear();
+    if (expiresAt - Date.now() / 1000 < SOON_SECONDS) return this.ending();
+    this.#ending = false;
+    return this.#notice.clear();
   }
 
   clear() {
