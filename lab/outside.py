@@ -53,6 +53,13 @@ def round_trip(host: Host, name: str, access_token: str, trusted: str = "") -> s
     return "well"
 
 
+def own_address(host: Host) -> str:
+    """By which this machine speaks to a host."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        unsent.connect((host.address, 443))
+        return str(unsent.getsockname()[0])
+
+
 def answering(host: Host, ports: Iterable[int]) -> set[int]:
     """Those TCP ports that answer, with a connection or a refusal: a port behind the firewall is silent."""
     asked = list(ports)

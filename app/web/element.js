@@ -44,3 +44,11 @@ export function button(className, label, run, ...children) {
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
+
+/** Has `parent` hold these and nothing else, in this order. Who is in place already is not moved: it keeps focus and a begun click. */
+export function setChildren(parent, children) {
+  for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
+  children.forEach((child, at) => {
+    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
+  });
+}

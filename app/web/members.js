@@ -2,7 +2,7 @@
 
 import { until } from './countdown.js';
 import { Drawer } from './drawer.js';
-import { byId, button, element, icon, setText } from './element.js';
+import { byId, button, element, icon, setChildren, setText } from './element.js';
 import { openMenu } from './menu.js';
 import { avatar } from './message.js';
 import { choices } from './moderation.js';
@@ -26,6 +26,8 @@ export class Members {
   #place = byId('members-list');
   #form = byId('invite');
   #box = byId('invite-name');
+  #groups = GROUPS.map(group);
+  #items = new Map(); // user → {item, menu}
   #rows = [];
   #due = 0;
 
@@ -33,6 +35,7 @@ export class Members {
     this.#hooks = hooks;
     const shown = (yes) => this.#shown(yes);
     this.#drawer = new Drawer(byId('members'), { wide: '(min-width: 70rem)', label: 'Members', open: false, side: 'right', shown });
+    this.#place.append(...this.#groups.map(({ section }) => section));
     byId('show-members').addEventListener('click', () => this.toggle());
     byId('close-members').addEventListener('click', () => this.close());
     this.#form.addEventListener('submit', (event) => {
@@ -44,6 +47,7 @@ export class Members {
   /** Another room is on the screen. */
   open() {
     this.#rows = [];
+    this.#items.clear();
     this.#notice.clear();
     this.#box.value = '';
     this.#draw();
@@ -97,36 +101,40 @@ export class Members {
     const listing = this.#hooks.listing();
     this.#form.hidden = !listing || !may(listing.role, 'invite', listing.archived) || listing.everyone === true;
     const focused = document.activeElement?.closest('#members-list [data-user]')?.dataset.user;
-    const parts = GROUPS.map(([title, belongs]) => this.#group(title, this.#rows.filter(belongs))).filter(Boolean);
-    this.#place.replaceChildren(...parts);
+    for (const { belongs, section, heading, list, title } of this.#groups) {
+      const rows = this.#rows.filter(belongs);
+      section.hidden = !rows.length;
+      setText(heading, `${title} · ${rows.length}`);
+      setChildren(
+        list,
+        rows.map((row) => this.#item(row)),
+      );
+    }
     setText(byId('members-count'), this.#rows.length ? String(this.#rows.filter(({ role }) => isMember(role)).length) : '');
     if (!focused) return;
     const again = this.#place.querySelector(`[data-user="${CSS.escape(focused)}"] button`);
     (again ?? byId('members-title')).focus();
   }
 
-  #group(title, rows) {
-    if (!rows.length) return null;
-    const heading = element('h3', { textContent: `${title} · ${rows.length}` });
-    return element('section', {}, heading, element('ul', {}, ...rows.map((row) => this.#row(row))));
-  }
-
-  #row(member) {
+  /** Somebody's item, for as long as the room is on the screen: a menu that is open at its button stays at it. */
+  #item(member) {
     const { user, role, online } = member;
+    if (!this.#items.has(user)) this.#items.set(user, { item: element('li', { 'data-user': user }), menu: this.#menu(user) });
+    const { item, menu } = this.#items.get(user);
+    item.className = `member ${isMember(role) && online ? '' : 'away'}`;
     const face = element('span', { className: online ? 'face online' : 'face' }, avatar({ sender: user }));
     const me = user === this.#hooks.me();
     const name = element('span', { className: 'member-name', textContent: me ? `${user} (you)` : user });
     const words = element('div', { className: 'member-words' }, name, ...marks(member));
     if (online) words.append(element('span', { className: 'visually-hidden', textContent: ', here now' }));
-    const item = element('li', { className: `member ${isMember(role) && online ? '' : 'away'}`, 'data-user': user }, face, words);
-    const items = this.#choices(member);
-    if (items.length) item.append(this.#menu(user, items));
+    setChildren(item, [face, words, ...(this.#choices(member).length ? [menu] : [])]);
     return item;
   }
 
-  #menu(user, items) {
+  #menu(user) {
     const label = `What to do about ${user}`;
-    const made = button('button quiet icon-button', label, () => openMenu(made, items, label), icon('more'));
+    const open = () => openMenu(made, this.#choices(this.#rows.find((row) => row.user === user)), label);
+    const made = button('button quiet icon-button', label, open, icon('more'));
     Object.assign(made, { ariaHasPopup: 'menu', ariaExpanded: 'false' });
     return made;
   }
@@ -163,6 +171,11 @@ export class Members {
     }
     return this.#box.focus();
   }
+}
+
+function group([title, belongs]) {
+  const [heading, list] = [element('h3'), element('ul')];
+  return { title, belongs, heading, list, section: element('section', { hidden: true }, heading, list) };
 }
 
 function marks({ role, muted_until: muted, banned_until: banned }) {

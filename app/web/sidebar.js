@@ -1,6 +1,6 @@
 // The list of rooms beside the room: what is unread where, and who invites.
 
-import { byId, button, element, icon, setText } from './element.js';
+import { byId, button, element, icon, setChildren, setText } from './element.js';
 
 /** `hooks`: open(id), accept(row), decline(row). */
 export class Sidebar {
@@ -50,9 +50,7 @@ export class Sidebar {
       this.#items.set(row.room, made);
       return made;
     });
-    if (items.length !== list.children.length || items.some((item, at) => item !== list.children[at])) {
-      list.replaceChildren(...items);
-    }
+    setChildren(list, items);
   }
 
   /** One stop for the Tab key: from there the arrows go through the list. */

@@ -217,6 +217,24 @@ def test_who_is_muted_reads_on_and_knows_until_when(chatter: Enter) -> None:
     ada.sees("thank you", sender="page-bob")
 
 
+def test_who_comes_and_goes_leaves_a_begun_click_and_an_open_menu_alone(chatter: Enter) -> None:
+    """The list changes around the button that is held down, and the focus comes back to it."""
+    ada, bob, carol = chatter("page-ada"), chatter("page-bob"), chatter("page-carol")
+    _meet(ada, bob, "The foyer")
+    ada.invite("page-carol")
+    asked = ada.members().get_by_role("button", name="What to do about page-bob")
+    asked.hover()
+    ada.page.mouse.down()
+    carol.accept("The foyer")
+    expect(ada.members().get_by_role("heading", name="Here now · 3")).to_be_visible(timeout=PATIENCE_MS)
+    ada.page.mouse.up()
+    expect(ada.page.get_by_role("menuitem", name="Mute")).to_be_visible()
+    bob.page.close()
+    expect(ada.members().get_by_role("heading", name="Away · 1")).to_be_visible(timeout=PATIENCE_MS)
+    ada.page.keyboard.press("Escape")
+    expect(asked).to_be_focused()
+
+
 def test_only_who_may_is_offered_to_act(chatter: Enter) -> None:
     """A member's menus are empty, a moderator's have what moderators may do, and the server's refusal is a sentence."""
     ada, bob, carol = chatter("page-ada"), chatter("page-bob"), chatter("page-carol")

@@ -35,7 +35,7 @@ from lab.__main__ import EDGES, MANAGER
 from lab.host import Host
 from lab.lab import Lab
 from tests.lab.five.ways import Ways
-from tests.patience import PATIENCE, THOROUGH
+from tests.patience import PATIENCE, THOROUGH, until
 
 SETTINGS = {
     "PORTCULLIS_HANDSHAKES_PER_ADDRESS_PER_MINUTE": "6000",
@@ -156,6 +156,19 @@ class Cluster:
                 return ""
         except InvalidStatus as refused:
             return str(json.loads(refused.response.body or b"{}").get("reason", ""))
+
+    async def refusal_logged(self, edge: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What the edge, then an app on whichever host logged of a handshake without a credential, found by its id."""
+        with pytest.raises(InvalidStatus) as refused:
+            await self.connect(edge)
+        words = ("sudo", "portcullis", "logs", f"REQUEST={refused.value.response.headers['X-Request-Id']}")
+
+        def lines() -> list[dict[str, Any]]:
+            found = self[MANAGER].ssh(*words, seconds=300.0).stdout.splitlines()
+            return [json.loads(line) for line in found] if len(found) == 2 else []
+
+        by_edge, by_app = await asyncio.to_thread(until, lines, "both have logged it")
+        return by_edge, by_app
 
     @asynccontextmanager
     async def crowd(self, seed: int, clients: int = CLIENTS, rooms: int = ROOMS) -> AsyncIterator[Crowd]:

@@ -130,6 +130,22 @@ def test_from_outside_only_the_edges_and_ssh_answer(cluster: Cluster) -> None:
         assert outside.answering(cluster[name], asked) == ({22, 80, 443} if name in EDGES else {22}), name
 
 
+async def test_a_reload_of_the_firewall_closes_no_socket_and_hides_no_address(cluster: Cluster) -> None:
+    """On every host, under connections by each edge; whoever comes next is logged as who they are by edge and app."""
+    token = await asyncio.to_thread(cluster.token, "resident")
+    async with AsyncExitStack() as held:
+        sockets = [
+            await held.enter_async_context(cluster.connect(edge, Authorization=f"Bearer {token}")) for edge in EDGES
+        ]
+        for name in FIVE:
+            await asyncio.to_thread(cluster[name].shell, "systemctl reload portcullis-firewall")
+        for one in sockets:
+            await asyncio.wait_for(await one.ping(), PATIENCE)
+        for edge in EDGES:
+            logged = await cluster.refusal_logged(edge)
+            assert [line["address"] for line in logged] == [outside.own_address(cluster[edge])] * 2
+
+
 def test_no_secret_is_said_or_written_down(deployed: Deployed) -> None:
     """Not by the playbooks, and not in the journal of any host."""
     said = (deployed.cluster.lab.folder / "playbooks.log").read_text()

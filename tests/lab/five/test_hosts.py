@@ -8,10 +8,8 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from app.model import DEFAULT_ROOM
 from lab import host_image, outside
@@ -25,6 +23,8 @@ from tests.lab.test_upkeep import FORMER, RELEASES, STARTED
 from tests.patience import PATIENCE, until
 from tests.stack.acme import pebble
 
+REPOSITORY = EDGES[1]
+"""The host of the backups, as the inventory has it."""
 CA = "/etc/portcullis/acme-ca.pem"
 
 
@@ -56,18 +56,9 @@ def standby(cluster: Cluster) -> str:
 
 async def test_a_request_is_found_in_the_logs_of_all_hosts(cluster: Cluster) -> None:
     """By the id that the client was told: the edge's line, then the app's, whichever hosts they are on."""
-    with pytest.raises(InvalidStatus) as refused:
-        await cluster.connect(EDGES[1])
-    request_id = refused.value.response.headers["X-Request-Id"]
-
-    def lines() -> list[dict[str, Any]]:
-        found = cluster[MANAGER].ssh("sudo", "portcullis", "logs", f"REQUEST={request_id}", seconds=SECONDS)
-        return [json.loads(line) for line in found.stdout.splitlines()]
-
-    both = await asyncio.to_thread(until, lambda: found if len(found := lines()) == 2 else [], "both have logged it")
-    edge, app = both
-    assert (edge["path"], edge["status"], edge["request_id"]) == ("/ws/chat", "401", request_id)
-    assert (app["event"], app["reason"], app["request_id"]) == ("handshake_refused", "credential_missing", request_id)
+    edge, app = await cluster.refusal_logged(EDGES[1])
+    assert (edge["path"], edge["status"]) == ("/ws/chat", "401")
+    assert (app["event"], app["reason"]) == ("handshake_refused", "credential_missing")
 
 
 def test_the_former_release_comes_back_and_the_present_one_again(deployed: Deployed, cluster: Cluster) -> None:
@@ -101,9 +92,10 @@ async def test_a_host_is_removed_and_added_again(deployed: Deployed, cluster: Cl
 
 
 @thorough
-async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cluster) -> None:
-    """By a bare one under its name: two playbooks while clients talk, and its servers have copied the others'."""
-    lost = await asyncio.to_thread(standby, cluster)
+@pytest.mark.parametrize("held", ["data", "repository"])
+async def test_a_lost_host_is_replaced(deployed: Deployed, cluster: Cluster, held: str) -> None:
+    """By a bare one under its name: two playbooks while clients talk. Its data is copied, backups begin anew."""
+    lost = REPOSITORY if held == "repository" else await asyncio.to_thread(standby, cluster)
 
     async def fault() -> None:
         await asyncio.to_thread(cluster[lost].power_off)
@@ -112,8 +104,12 @@ async def test_a_lost_host_with_data_is_replaced(deployed: Deployed, cluster: Cl
         await asyncio.to_thread(deployed.playbook, "remove-node", f"--extra-vars=node={lost}")
         await asyncio.to_thread(deployed.playbook, "add-node")
 
+    def drilled() -> bool:
+        return "It can be restored" in cluster[MANAGER].ssh("sudo", "portcullis", "drill", seconds=SECONDS).stdout
+
     await cluster.judged(fault, seed=9)
-    await asyncio.to_thread(whole, cluster, lost)
+    await asyncio.to_thread(whole, cluster, MANAGER if held == "repository" else lost)
+    await asyncio.to_thread(until, drilled, "what the repository has can be restored", SECONDS)
 
 
 @thorough
