@@ -17,6 +17,14 @@ REFUSED = re.compile(r"Failed to load resource: the server responded with a stat
 GATE_DOWN = re.compile(r"WebSocket connection to 'wss://[^']+' failed|net::ERR_|status of 50\d")
 """What Chromium reports besides while the server is gone."""
 
+FOCUSED = """
+() => {
+  const at = document.activeElement;
+  return [at.ariaLabel, at.labels?.[0]?.textContent, at.textContent].map((one) => one?.trim()).find(Boolean);
+}
+"""
+"""What the focused control is called."""
+
 
 class Person:
     """A page in a context of its own. `noise` collects what the page complains about: errors and refused content."""
@@ -142,6 +150,26 @@ class Person:
         self.page.get_by_role("button", name=f"Accept the invitation to {title}").click()
         self.reads(title)
         self.connected()
+
+    def meet(self, guest: Person, title: str) -> None:
+        """Make a private room and have somebody in it."""
+        self.create(title)
+        self.invite(guest.name)
+        self.receives(guest, title)
+
+    def receives(self, guest: Person, title: str) -> None:
+        """Somebody takes up the invitation; this page knows of it before anything depends on it."""
+        guest.accept(title)
+        row = self.members().locator(f'[data-user="{guest.name}"]')
+        expect(row).to_contain_text("here now", timeout=PATIENCE_MS)
+
+    def tab_to(self, name: str, key: str = "Tab") -> None:
+        """Press a key until the control with this name has the focus, as someone without a mouse does."""
+        for _ in range(30):
+            self.page.keyboard.press(key)
+            if self.page.evaluate(FOCUSED) == name:
+                return
+        raise AssertionError(f"{name} cannot be reached with the {key} key")
 
     def about(self, name: str, choice: str) -> None:
         """Choose from the menu of a member."""

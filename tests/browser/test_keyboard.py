@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Enter
 from tests.browser.contrast import CONTRAST
-from tests.browser.person import Person
+from tests.browser.person import PATIENCE_MS
 
 CONTROLS = {"button", "textbox", "link", "checkbox", "dialog", "log", "navigation", "main", "form", "heading", "list"}
 NAMELESS = {"list"}
@@ -28,15 +28,6 @@ def _assert_named(page: Page) -> None:
     assert [role for role, name in found if role in CONTROLS - NAMELESS and not name.strip()] == []
 
 
-def _tab_to(person: Person, name: str, key: str = "Tab") -> None:
-    """Press Tab until the control with this name has the focus, as someone without a mouse does."""
-    for _ in range(20):
-        person.page.keyboard.press(key)
-        if person.page.evaluate("document.activeElement?.textContent.trim()") == name:
-            return
-    raise AssertionError(f"{name} cannot be reached with the {key} key")
-
-
 def test_everything_works_with_the_keyboard_alone(person: Enter) -> None:
     """Sign in, write, see one's sessions, come back to where one was, sign out: no mouse."""
     gil = person("page-gil")
@@ -53,20 +44,65 @@ def test_everything_works_with_the_keyboard_alone(person: Enter) -> None:
     keyboard.type("second line")
     keyboard.press("Enter")
     gil.stored("first line\nsecond line")
-    _tab_to(gil, "Sessions", "Shift+Tab")
+    gil.tab_to("Sessions", "Shift+Tab")
     keyboard.press("Enter")
     dialog = gil.page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     _assert_named(gil.page)
     keyboard.press("Escape")
     expect(gil.page.get_by_role("button", name="Sessions")).to_be_focused()
-    _tab_to(gil, "Skip to the message box", "Shift+Tab")
+    gil.tab_to("Skip to the message box", "Shift+Tab")
     expect(gil.page.get_by_role("link", name="Skip to the message box")).to_be_in_viewport()
     keyboard.press("Enter")
     expect(gil.box).to_be_focused()
-    _tab_to(gil, "Sign out", "Shift+Tab")
+    gil.tab_to("Sign out", "Shift+Tab")
     keyboard.press("Enter")
     expect(gil.page.get_by_label("Name")).to_be_focused()
+
+
+def test_the_whole_way_with_the_keyboard_alone(chatter: Enter) -> None:
+    """Create a room, invite somebody, edit a message and remove a member: no mouse, and the focus is never lost."""
+    ada, bob = chatter("page-ada"), chatter("page-bob")
+    keys = ada.page.keyboard
+    expect(ada.box).to_be_focused()
+    ada.tab_to("Create a room", "Shift+Tab")
+    keys.press("Enter")
+    keys.type("By key")
+    keys.press("Enter")
+    ada.reads("By key")
+    expect(ada.box).to_be_focused()
+    keys.type("typo")
+    keys.press("Enter")
+    ada.stored("typo")
+    ada.tab_to("Messages in By key", "Shift+Tab")
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    expect(ada.page.get_by_role("menuitem", name="Edit")).to_be_focused()
+    keys.press("Enter")
+    expect(ada.page.get_by_label("New text")).to_be_focused()
+    keys.press("Control+A")
+    keys.type("corrected")
+    keys.press("Enter")
+    expect(ada.message("corrected")).to_contain_text("edited", timeout=PATIENCE_MS)
+    ada.tab_to("Members", "Shift+Tab")
+    keys.press("Enter")
+    ada.tab_to("Invite somebody")
+    keys.type("page-bob")
+    keys.press("Enter")
+    ada.told("page-bob is invited.")
+    bob.accept("By key")
+    expect(ada.members().get_by_role("heading", name="Here now · 2")).to_be_visible(timeout=PATIENCE_MS)
+    ada.tab_to("What to do about page-bob")
+    keys.press("Enter")
+    expect(ada.page.get_by_role("menuitem", name="Make owner")).to_be_focused()
+    keys.press("End")
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    expect(ada.page.get_by_label("Reason")).to_be_focused()
+    keys.type("by key")
+    keys.press("Enter")
+    bob.told("page-ada removed you: by key.")
+    assert ada.page.evaluate("document.activeElement !== document.body")
 
 
 def test_every_control_has_a_name_and_every_place_a_landmark(person: Enter, chatter: Enter) -> None:
