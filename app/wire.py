@@ -110,8 +110,21 @@ class Wire(WebSocketsSansIOProtocol):
         self._linger()
 
     def handle_parser_exception(self) -> None:
-        """So does a frame that breaks the protocol."""
-        super().handle_parser_exception()
+        """So does a frame that breaks the protocol, and what comes after it is thrown away unread.
+
+        Closed at once, the edge fails to hand over the rest of a large frame, and with that drops our close frame.
+        """
+        if self.close_sent:
+            return
+        closing = self.conn.close_sent
+        assert closing is not None  # noqa: S101
+        self.close_sent = True
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": closing.code, "reason": closing.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._read_on()
         self._linger()
 
     def eof_received(self) -> None:
@@ -157,10 +170,14 @@ class Wire(WebSocketsSansIOProtocol):
         while not self.queue.empty():
             self.queue.get_nowait()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self._read_on()
+        self._linger()
+
+    def _read_on(self) -> None:
+        """For the peer's close frame and end, whatever waits to be handled."""
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
-        self._linger()
 
     def _handle_malformed(self, event: Request) -> None:
         path, _, query = event.path.partition("?")
