@@ -176,6 +176,11 @@ class Person:
         self.members().get_by_role("button", name=f"What to do about {name}").click()
         self.page.get_by_role("menuitem", name=choice).click()
 
+    def about_room(self, choice: str) -> None:
+        """Choose from the menu of the room on the screen."""
+        self.page.get_by_role("button", name="About this room").click()
+        self.page.get_by_role("menuitem", name=choice).click()
+
     def about_message(self, text: str, choice: str) -> None:
         """Choose from the menu of a message."""
         self.message(text).hover()

@@ -226,10 +226,10 @@ def test_a_room_is_renamed_slowed_archived_and_left(chatter: Enter) -> None:
     """The owner's menu does it, everybody sees it, and an archived room can be read and not written to."""
     ada, bob = chatter("page-ada"), chatter("page-bob")
     ada.meet(bob, "The old name")
-    _room_menu(ada, "Rename")
+    ada.about_room("Rename")
     ada.answers("Rename the room", "Rename", Title="The new name")
     bob.reads("The new name")
-    _room_menu(ada, "Settings")
+    ada.about_room("Settings")
     ada.answers("Room settings", "Save", Slow_mode="30")
     expect(bob.page.locator("#room-hint")).to_contain_text("One message in 30 s.", timeout=PATIENCE_MS)
     bob.say("soon enough")
@@ -237,23 +237,18 @@ def test_a_room_is_renamed_slowed_archived_and_left(chatter: Enter) -> None:
     bob.say("too soon")
     bob.told(re.compile(r"You are sending too fast \(slow mode of this room\)\. You can send again in \d+ s\."))
     bob.box.fill("")
-    _room_menu(ada, "Archive")
+    ada.about_room("Archive")
     ada.answers("Archive The new name?", "Archive")
     bob.told("This room is archived: it can be read, not written to.")
     expect(bob.box).not_to_be_editable()
-    _room_menu(bob, "Leave")
+    bob.about_room("Leave")
     bob.answers("Leave The new name?", "Leave")
     bob.reads("Lobby")
     expect(bob.listed("The new name")).to_have_count(0)
-    _room_menu(ada, "Leave")
+    ada.about_room("Leave")
     dialog = ada.page.get_by_role("dialog", name="Leave The new name?")
     dialog.get_by_role("button", name="Leave", exact=True).click()
     expect(dialog.locator(".notice-text")).to_contain_text("The room needs an owner")
-
-
-def _room_menu(person: Person, choice: str) -> None:
-    person.page.get_by_role("button", name="About this room").click()
-    person.page.get_by_role("menuitem", name=choice).click()
 
 
 def test_who_is_writing_is_shown(chatter: Enter) -> None:
