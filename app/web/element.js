@@ -47,7 +47,8 @@ export function setText(target, text) {
 
 /** Has `parent` hold these and nothing else, in this order. Who is in place already is not moved: it keeps focus and a begun click. */
 export function setChildren(parent, children) {
-  for (const child of [...parent.children]) if (!children.includes(child)) child.remove();
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
   children.forEach((child, at) => {
     if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
   });
