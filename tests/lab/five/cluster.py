@@ -54,7 +54,7 @@ CHAT = Subprotocol("chat.v1")
 CLIENTS, ROOMS = 10, 3
 RATE, REMOVALS, BACKOFF = 0.5, 0.1, 3.0
 TALK = 8.0
-thorough = pytest.mark.skipif(not THOROUGH, reason="make test-all: new hosts and reboots take their time")
+thorough = pytest.mark.skipif(not THOROUGH, reason="make test-all: make test-lab has half an hour")
 
 
 @dataclass

@@ -35,6 +35,7 @@ def test_a_host_is_drained_and_takes_part_again(deployed: Deployed, cluster: Clu
     assert outside.round_trip(host, outside.NAME, token, cluster.authority) == "well"
 
 
+@thorough
 async def test_every_certificate_is_made_anew(deployed: Deployed, cluster: Cluster) -> None:
     """While clients talk: stores host by host, apps one by one, edges by themselves; trust stays."""
     before = [await asyncio.to_thread(cluster.certificate, edge) for edge in EDGES]
@@ -49,6 +50,7 @@ async def test_every_certificate_is_made_anew(deployed: Deployed, cluster: Clust
     await asyncio.to_thread(whole, cluster, MANAGER)
 
 
+@thorough
 async def test_what_is_secret_is_made_anew(deployed: Deployed, cluster: Cluster) -> None:
     """By one playbook while clients talk: each password is another one on every manager, and a token still counts."""
     ask = "sudo sh -c 'sha256sum /var/lib/portcullis/containers/secrets/*_password'"
