@@ -46,8 +46,16 @@ class Rate:
     cost: float = 1.0
 
     def passes(self, seconds: float) -> int:
-        """The most attempts that may pass within so many seconds, the first and the last included."""
-        return math.floor((self.burst + self.per_second * (max(0.0, seconds) + _CLOCKS)) / self.cost)
+        """How many attempts fit into so many seconds, the first and the last included."""
+        return math.floor((self.burst + self.per_second * max(0.0, seconds)) / self.cost)
+
+    def most(self, longest: float) -> int:
+        """No more may pass where the server's first and last decision were at most so far apart."""
+        return self.passes(longest + _CLOCKS)
+
+    def least(self, shortest: float) -> int:
+        """So many have to have passed where they were at least so far apart, and the last one is a refusal."""
+        return self.passes(shortest - _CLOCKS)
 
 
 Limits = Mapping[str, float]

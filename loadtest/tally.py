@@ -25,18 +25,26 @@ class Window:
     refused: int = 0
     first_sent: float = math.inf
     first_answered: float = math.inf
-    last_sent: float = -math.inf
     last_answered: float = -math.inf
+    last_refused: float = -math.inf
+    """When the last of those was sent that were refused: by then nothing was left."""
+    spent: int = 0
+    """How many were accepted up to then."""
     open: int = 0
     peak: int = 0
 
     def note(self, sent: float, answered: float, *, accepted: bool) -> None:
         """One attempt and its answer."""
-        self.first_sent, self.last_sent = min(self.first_sent, sent), max(self.last_sent, sent)
+        self.first_sent = min(self.first_sent, sent)
         self.first_answered = min(self.first_answered, answered)
         self.last_answered = max(self.last_answered, answered)
         self.accepted += accepted
         self.refused += not accepted
+        if accepted:
+            # Asked before a refusal that was heard of sooner.
+            self.spent += sent < self.last_refused
+        elif sent > self.last_refused:
+            self.last_refused, self.spent = sent, self.accepted
 
     def hold(self, change: int) -> None:
         """One more or one fewer is held at the same time."""
@@ -50,8 +58,11 @@ class Window:
 
     @property
     def shortest(self) -> float:
-        """Seconds: the server took its first and its last decision at least so far apart."""
-        return max(0.0, self.last_sent - self.first_answered) if self.accepted + self.refused else 0.0
+        """Seconds: the server's first decision and its last refusal were at least so far apart.
+
+        After that refusal something may have been left that nobody asked for.
+        """
+        return max(0.0, self.last_refused - self.first_answered) if self.refused else 0.0
 
 
 @dataclass

@@ -111,7 +111,7 @@ def _single(scenario: Scenario, limits: Limits, run: Observation) -> Iterator[As
 
 def rate_kept(limit: str, rate: Rate, windows: dict[str, Window]) -> Iterator[Assertion]:
     """Accepted ≤ burst + rate x time of every key, ≥ 98 % of it over all keys, and the attack did reach the limit."""
-    most = {key: rate.passes(window.longest) for key, window in windows.items()}
+    most = {key: rate.most(window.longest) for key, window in windows.items()}
     over = {key: (window.accepted, most[key]) for key, window in windows.items() if window.accepted > most[key]}
     worst = max(over.items(), key=lambda item: item[1][0] - item[1][1], default=None)
     found = f"{sum(one.accepted for one in windows.values())} of at most {sum(most.values())}"
@@ -123,10 +123,11 @@ def rate_kept(limit: str, rate: Rate, windows: dict[str, Window]) -> Iterator[As
 
 
 def _enough(limit: str, rate: Rate, windows: dict[str, Window]) -> Assertion:
-    promised = sum(rate.passes(window.shortest) for window in windows.values())
-    accepted = sum(window.accepted for window in windows.values())
-    share = accepted / promised if promised else 0.0
-    found = f"{accepted} of {promised}, {share:.1%}"
+    reached = [window for window in windows.values() if window.refused]
+    promised = sum(rate.least(window.shortest) for window in reached)
+    spent = sum(window.spent for window in reached)
+    share = spent / promised if promised else 0.0
+    found = f"{spent} of {promised} up to the last refusal, {share:.1%}"
     return Assertion(
         f"{limit}: no less than promised", share >= ENOUGH, f"≥ {ENOUGH:.0%} of {_arithmetic(rate)}", found
     )

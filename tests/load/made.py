@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 
@@ -19,8 +20,9 @@ MIB = 1024.0 * 1024.0
 
 
 def window(accepted: int, refused: int, seconds: float, peak: int = 0) -> Window:
-    """A key whose first attempt was at 100 s and whose last was so many seconds later; answers took 10 ms."""
-    return Window(accepted, refused, 100.0, 100.01, 100.0 + seconds, 100.01 + seconds, 0, peak)
+    """A key whose first attempt was at 100 s and whose last, a refused one, so much later; answers took 10 ms."""
+    last = 100.0 + seconds if refused else -math.inf
+    return Window(accepted, refused, 100.0, 100.01, 100.01 + seconds, last, accepted if refused else 0, 0, peak)
 
 
 def deliveries(before: float, during: float) -> list[tuple[float, float]]:

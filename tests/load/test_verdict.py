@@ -9,7 +9,7 @@ import pytest
 
 from loadtest.limits import Rate
 from loadtest.scenario import CapOf, Equal, Expectation, Happens, Never, RateOf, Scenario, Within
-from loadtest.tally import Tally
+from loadtest.tally import Tally, Window
 from loadtest.verdict import Observation, Verdict, judge
 from tests.load import made
 from tests.load.made import attack, honest, observation, window
@@ -80,6 +80,22 @@ def test_the_bounds_allow_for_the_time_that_answers_take() -> None:
     slow = window(14, 2, 10.5)
     slow.first_answered = 101.2
     assert "posts_per_user: no less than promised" not in failed(observation(honest(), attack({"alice": slow})))
+
+
+def test_what_nobody_asked_for_is_not_missed() -> None:
+    """Only at a refusal was nothing left: what was accepted later neither counts nor makes up for what was missing."""
+    found = Window()
+    for number in range(14):
+        found.note(100.0, 100.01, accepted=number < 5)
+    for second in range(1, 9):
+        found.note(100.02 + second, 100.03 + second, accepted=True)
+    found.note(108.5, 108.51, accepted=False)
+    found.note(108.4, 108.52, accepted=True)
+    found.note(111.2, 111.21, accepted=True)
+    assert (found.accepted, found.spent, round(found.shortest, 2)) == (15, 14, 8.49)
+    assert failed(observation(honest(), attack({"alice": found}))) == []
+    found.spent = 12
+    assert failed(observation(honest(), attack({"alice": found}))) == ["posts_per_user: no less than promised"]
 
 
 @pytest.mark.parametrize(("peak", "refused", "green"), [(5, 3, True), (6, 3, False), (4, 3, False), (5, 0, False)])

@@ -58,6 +58,7 @@ def test_what_a_rate_lets_pass() -> None:
     """burst + rate x T, rounded down to whole attempts of its cost."""
     assert [Rate(1.0, 5.0).passes(seconds) for seconds in (-1.0, 0.0, 0.99, 1.0, 10.0)] == [5, 5, 5, 6, 15]
     assert Rate(16384.0, 65536.0, 16000.0).passes(1.0) == 5
+    assert (Rate(1.0, 5.0).most(0.99995), Rate(1.0, 5.0).least(1.00005)) == (6, 5)
 
 
 def test_a_tally_survives_the_way_to_the_director() -> None:
