@@ -61,6 +61,9 @@ class Wire(WebSocketsSansIOProtocol):
             return
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
+        # What came before the close and was not handled yet is not handled any more, or a flood would be judged anew.
+        while not self.queue.empty():
+            self.queue.get_nowait()
         self._closing(code, reason)
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -110,7 +113,7 @@ class Wire(WebSocketsSansIOProtocol):
         self._linger()
 
     def handle_parser_exception(self) -> None:
-        """So does a frame that breaks the protocol, and what comes after it is thrown away unread.
+        """So does a frame that breaks the protocol, and what comes after it is read and thrown away.
 
         Closed at once, the edge fails to hand over the rest of a large frame, and with that drops our close frame.
         """
@@ -118,14 +121,10 @@ class Wire(WebSocketsSansIOProtocol):
             return
         closing = self.conn.close_sent
         assert closing is not None  # noqa: S101
-        self.close_sent = True
-        self.stop_keepalive()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": closing.code, "reason": closing.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._read_on()
-        self._linger()
+        self._closing(closing.code, closing.reason)
 
     def eof_received(self) -> None:
         """So does a peer that will send nothing more: returning None closes the transport."""
@@ -166,18 +165,11 @@ class Wire(WebSocketsSansIOProtocol):
     def _closing(self, code: int, reason: str) -> None:
         self.close_sent = True
         self.stop_keepalive()
-        # What came before the close and was not handled yet is not handled any more, or a flood would be judged anew.
-        while not self.queue.empty():
-            self.queue.get_nowait()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        self._read_on()
-        self._linger()
-
-    def _read_on(self) -> None:
-        """For the peer's close frame and end, whatever waits to be handled."""
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+        self._linger()
 
     def _handle_malformed(self, event: Request) -> None:
         path, _, query = event.path.partition("?")

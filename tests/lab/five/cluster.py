@@ -161,13 +161,15 @@ class Cluster:
         """What the edge, then an app on whichever host logged of a handshake without a credential, found by its id."""
         with pytest.raises(InvalidStatus) as refused:
             await self.connect(edge)
-        words = ("sudo", "portcullis", "logs", f"REQUEST={refused.value.response.headers['X-Request-Id']}")
+        request_id = refused.value.response.headers["X-Request-Id"]
+        words = ("sudo", "portcullis", "logs", f"REQUEST={request_id}")
 
         def lines() -> list[dict[str, Any]]:
             found = self[MANAGER].ssh(*words, seconds=300.0).stdout.splitlines()
             return [json.loads(line) for line in found] if len(found) == 2 else []
 
         by_edge, by_app = await asyncio.to_thread(until, lines, "both have logged it")
+        assert by_edge["request_id"] == by_app["request_id"] == request_id
         return by_edge, by_app
 
     @asynccontextmanager
