@@ -117,14 +117,13 @@ class Wire(WebSocketsSansIOProtocol):
 
         Closed at once, the edge fails to hand over the rest of a large frame, and with that drops our close frame.
         """
-        if self.close_sent:
-            return
-        closing = self.conn.close_sent
-        assert closing is not None  # noqa: S101
-        self.transport.write(b"".join(self.conn.data_to_send()))
+        if not self.close_sent:
+            closing = self.conn.close_sent
+            assert closing is not None  # noqa: S101
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self._closing(closing.code, closing.reason)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._closing(closing.code, closing.reason)
 
     def eof_received(self) -> None:
         """So does a peer that will send nothing more: returning None closes the transport."""
