@@ -16,6 +16,7 @@ from app import inner
 from app.settings import Settings, SettingsError
 from certs.inner import ensure_inner
 from tests.patience import PATIENCE
+from tests.socket.raw import TEXT, Raw, masked
 from tests.socket.server import OPENED, Client, Server, new_address, new_name
 from tests.stack.running import free_port
 
@@ -80,6 +81,21 @@ async def test_an_edge_elsewhere_is_believed_as_the_one_here(remote: Server, fol
         await enter(remote, edge_of(folder), address)
     assert json.loads(refused.value.response.body or b"")["reason"] == "ip_connections"
     await enter(remote, edge_of(folder), new_address())
+
+
+async def test_who_is_still_sending_through_tls_is_told_that_it_is_too_big(remote: Server, folder: Path) -> None:
+    """There is no half-close in it: what is left of the frame is taken until the edge goes, or for two seconds."""
+    trust, token = edge_of(folder), await remote.mint(await remote.account(new_name()))
+    raw = Raw(*await asyncio.open_connection("127.0.0.1", PORT, ssl=trust, server_hostname="app"))
+    OPENED.append(raw.writer)
+    await raw.connect(token, new_address())
+    frame = masked(TEXT, b" " * 70_000)
+    raw.writer.write(frame[:1_000])
+    assert (await raw.closed())[0] == 1009
+    for at in range(1_000, len(frame), 10_000):
+        raw.writer.write(frame[at : at + 10_000])
+        await raw.writer.drain()
+    assert await asyncio.wait_for(raw.reader.read(), PATIENCE) == b""
 
 
 @pytest.mark.parametrize("name", ["", "app"])
