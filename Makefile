@@ -6,7 +6,7 @@ STACK = $(PYTHON) -m stack
 BIN = .venv/bin
 UV = var/dev/uv/bin/uv
 LOCKS = $(sort $(wildcard requirements/*.in))
-# Twice the two processors of a small machine: tests wait more than they compute.
+# Twice the two processors of a small machine: a test waits for what it started, too.
 SPREAD = -n 4 --no-loadscope-reorder
 ANY_SHAPE = tests/stack/test_counters_stack.py tests/stack/test_tutorial.py
 export PYTHONDONTWRITEBYTECODE = 1

@@ -299,7 +299,7 @@ async def test_a_flood_of_fragments(usual: Server, payload: bytes) -> None:
 
 
 async def test_who_answers_amid_a_message_is_let_go_at_once(usual: Server) -> None:
-    """There even the right close frame breaks the protocol; the quickest of three is not one that ran into the bound."""
+    """There even the right close frame breaks the protocol; of three the quickest did not run into the bound."""
     took = []
     for _ in range(3):
         raw = await raw_member(usual)
