@@ -40,5 +40,5 @@ async def test_every_event_is_delivered_once_and_in_order_whatever_container_fai
     counted = found["counted"]
     assert isinstance(counted, dict)
     assert counted["delivered"] > counted["acked"] > CLIENTS
-    # Of the short plan only a worker's end disconnects anybody, and how many were on it is chance.
+    # Of the short plan only a worker's end disconnects anybody: not all, and in how many rooms they are is chance.
     assert counted["resumed"] >= (CLIENTS if THOROUGH else 1)
