@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ class SignIns:
             user=account.name,
             created_at=now,
             seen_at=now,
-            expires_at=now + self._settings.session_absolute_seconds,
+            # A whole second, as in tokens: one that ends with its session then ends neither sooner nor later.
+            expires_at=float(math.floor(now + self._settings.session_absolute_seconds)),
             agent=agent[:_AGENT_CHARACTERS],
             address=address.full,
         )

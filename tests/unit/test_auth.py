@@ -88,7 +88,7 @@ async def test_cookie(house: House) -> None:
     assert identity == Identity(
         user=UserName("alice"),
         credential=Credential.SESSION,
-        expires_at=house.clock.now + 43_200,
+        expires_at=int(house.clock.now) + 43_200,
         issuer="https://localhost:8443",
         subject="alice",
         session=signed_in.session.id,

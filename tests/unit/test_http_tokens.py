@@ -36,6 +36,16 @@ async def test_token_and_its_uses(server: Party) -> None:
         assert problem(await script.get("/api/session", headers=bearer)) == (401, "credential_missing")
 
 
+async def test_a_token_ends_with_its_session(tmp_path: Path) -> None:
+    """To the second: a socket that goes by one is not closed while the session would still let it in again."""
+    async with party(tmp_path, session_absolute_seconds=60) as server:
+        await server.account("alice")
+        client = await server.signed_in("alice")
+        ends = (await client.get("/api/session")).json()["expires_at"]
+        token = (await client.post("/api/tokens")).json()["access_token"]
+        assert jwt.decode(token, options={"verify_signature": False})["exp"] == ends
+
+
 async def test_tokens_need_the_origin(server: Party) -> None:
     """A foreign page cannot have one made."""
     client = await server.signed_in("alice")
