@@ -35,3 +35,4 @@ def test_the_end_of_a_session_is_announced_and_explained(
             ada.page.get_by_role("button", name="Sessions").click()
             ada.told("Your session has expired. Please sign in again.")
             assert ada.noise == []
+            assert len(ada.sockets) == 2, "one for each session, and none when its end was near"
