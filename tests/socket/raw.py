@@ -114,6 +114,17 @@ class Raw:
             if opcode == CLOSE:
                 return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
+    async def overflows(self) -> int:
+        """Send a frame that is too big in pieces: the code with which the server closes amid it, once it has let go."""
+        frame = masked(TEXT, b" " * 70_000)
+        self.writer.write(frame[:1_000])
+        code, _ = await self.closed()
+        for at in range(1_000, len(frame), 10_000):
+            self.writer.write(frame[at : at + 10_000])
+            await self.writer.drain()
+        assert await asyncio.wait_for(self.reader.read(), PATIENCE) == b""
+        return code
+
     async def connect(self, token: str, address: str) -> None:
         """A handshake that has to succeed."""
         answer = await self.handshake({"Authorization": f"Bearer {token}", "X-Real-IP": address})
