@@ -242,8 +242,9 @@ async def test_sign_in_per_address(usual: Server) -> None:
     began, tried = time.monotonic(), 0
     while (answer := _sign_in(usual, f"stuffed{tried}", stuffer, "wrong")[:2]) == (401, "credentials_wrong"):
         tried += 1
+        assert tried <= 20 + (time.monotonic() - began) / 3
     assert answer == refused
-    assert 20 <= tried <= 20 + (time.monotonic() - began) / 3
+    assert tried >= 20
     for same in (stuffer, f"::ffff:{stuffer}"):
         # Another three seconds may be over by now, which lets one more pass, not a second.
         assert refused in [_sign_in(usual, victim, same)[:2] for _ in range(2)]
