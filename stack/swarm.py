@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -103,7 +104,8 @@ class Cluster:
             with self.steps.step("make certificates, passwords and keys") as notes:
                 notes.extend(self.prepare())
             config = self.config()
-            text = json.dumps(config, indent=1)
+            # A host that has just become an edge has no configuration yet, or an old one.
+            text = json.dumps({"edges": sorted(labelled("edge")), **config}, indent=1)
             before = {one.name: one for one in self.services()}
             whole = before and not any(one.missing for one in before.values())
             if whole and self.record.exists() and self.record.read_text() == text:
@@ -311,10 +313,18 @@ class Cluster:
             name, tasks, *rest = line.split()
             running, _, wanted = tasks.partition("/")
             found.append(Service(name, int(running), int(wanted), rest[-1]))
-        said = order("service", "inspect", f"--format={UPDATES}", *(one.name for one in found)) if found else ""
+        if not found:
+            return []
+        said = order("service", "inspect", f"--format={UPDATES}", *(one.name for one in found))
         updates = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
+        resting = _resting()
         return [
-            one._replace(update=(*updates[one.name], "")[0], began=(*updates[one.name], "", "")[1]) for one in found
+            one._replace(
+                wanted=max(one.wanted, one.running + resting[one.name]),
+                update=(*updates[one.name], "")[0],
+                began=(*updates[one.name], "", "")[1],
+            )
+            for one in found
         ]
 
     def settled(self, before: Mapping[str, Service]) -> None:
@@ -347,6 +357,12 @@ class Cluster:
         )
         wrong = [line for line in done.stdout.splitlines() if "Failed" in line or "Rejected" in line]
         return "".join(f"\n  {line}" for line in wrong[:3])
+
+
+def _resting() -> Counter[str]:
+    """How many tasks of each service have failed and wait to be tried again: Swarm wants none on such a host then."""
+    done = engine.attempt("stack", "ps", "--filter=desired-state=ready", "--format={{.Name}}", STACK)
+    return Counter(line.partition(".")[0] for line in done.stdout.splitlines())
 
 
 def misplaced(backup: Sequence[str], data: Collection[str], hosts: Sequence[str]) -> str:

@@ -55,3 +55,18 @@ def test_a_migration_that_waits_for_another_server_says_so(monkeypatch: pytest.M
     monkeypatch.setattr(swarm, "PRIMARY_SECONDS", 0.0)
     with pytest.raises(Problem, match="second server of the database"):
         Cluster(Place(CLONE, tmp_path), {}).migrate()
+
+
+def test_a_task_that_is_about_to_be_tried_again_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a service that runs on each of some hosts, Swarm counts none on a host where it has just failed."""
+    listed = "portcullis_edge 1/1 edge:1\nportcullis_app 2/3 app:1\nportcullis_relay 2/2 relay:1\n"
+    inspected = "portcullis_edge\nportcullis_app updating 7\nportcullis_relay completed 5\n"
+    waiting = "portcullis_edge.mzm37wzodz62\nportcullis_app.2\n"
+    monkeypatch.setattr(images, "names", lambda *_, **__: {})
+    monkeypatch.setattr(swarm, "order", lambda *words: listed if "ls" in words else inspected)
+    monkeypatch.setattr(engine, "attempt", lambda *words: subprocess.CompletedProcess(words, 0, waiting, ""))
+    assert Cluster(Place(CLONE, tmp_path), {}).services() == [
+        Service("portcullis_edge", 1, 2, "edge:1"),
+        Service("portcullis_app", 2, 3, "app:1", "updating", "7"),
+        Service("portcullis_relay", 2, 2, "relay:1", "completed", "5"),
+    ]
