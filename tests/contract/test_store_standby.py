@@ -11,7 +11,7 @@ import pytest
 from app.store import Store, StoreDown
 from tests import postgres
 from tests.contract.house import post
-from tests.contract.test_store_postgres import acked_until_down, intact, recovered
+from tests.contract.outages import acked_until_down, intact, recovered
 from tests.patience import until
 from tests.postgres import ROLE, Cluster
 

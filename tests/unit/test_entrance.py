@@ -3,95 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pytest
 
-from app.backends import Backends, build, opened
-from app.connection import Connection
 from app.entrance import RECOVERIES
-from app.keys import create_key
-from app.model import DEFAULT_ROOM, Change, ConnectionId, Event, Post, RoomId, Stored, UserName
-from app.presence import Entered, Presence
+from app.model import DEFAULT_ROOM, Change, Post, Stored
 from app.roles import Action
-from app.settings import Settings
-from app.store import Store, StoreDown
-from app.verbs import Join
-from app.verdict import Denied, ErrorCode
-from tests.unit.live import PaperWire, connection, mended
+from app.store import StoreDown
+from tests.unit.entering import ANN, BOB, ROOT, HeldWire, SlowWire, chat, join, live, wrote
+from tests.unit.live import mended
 
-ANN, BOB, ROOT = UserName("ann"), UserName("bob"), UserName("root")
 LONG = 400
 """More than is kept in memory, and more than one page of the store."""
-
-
-@contextlib.asynccontextmanager
-async def chat(**settings: Any) -> AsyncIterator[Backends]:
-    """A whole process of the chat but for its sockets, with three accounts."""
-    with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder)
-        (state / "data").mkdir(mode=0o700)
-        create_key(state / "secrets" / "signing")
-        chosen = Settings(state=state, **settings)
-        Store.migrate(chosen.database)
-        backends = build(chosen)
-        async with opened(backends):
-            for name in (ANN, BOB, ROOT):
-                await backends.store.create_account(name, "!", admin=name == ROOT)
-            yield backends
-
-
-class SlowWire(PaperWire):
-    """Lets somebody else go first whenever it is waited for."""
-
-    def __init__(self, pauses: Sequence[int] = ()) -> None:
-        super().__init__()
-        self._pauses = list(pauses)
-        self.waited = 0
-
-    async def drained(self) -> bool:
-        self.waited += 1
-        for _ in range(self._pauses.pop() if self._pauses else 0):
-            await asyncio.sleep(0)
-        return not self.closed
-
-
-class HeldWire(PaperWire):
-    """A reader that takes nothing more until it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached, self.let = asyncio.Event(), asyncio.Event()
-
-    async def drained(self) -> bool:
-        self.reached.set()
-        await self.let.wait()
-        return not self.closed
-
-
-def live(backends: Backends, wire: PaperWire, user: str = "bob") -> Connection:
-    """A user's connection on that wire."""
-    made, _ = connection(user)
-    made._wire = wire
-    backends.hub.add(made)
-    return made
-
-
-def join(after: int | None = None, epoch: str | None = None, room: str = DEFAULT_ROOM) -> Join:
-    """The verb."""
-    return Join(type="join", room=room, after=after, epoch=epoch, id="j")
-
-
-async def wrote(backends: Backends, *writes: Post | Change) -> list[Event]:
-    """The events that these made, stored and delivered."""
-    answers = [await backends.rooms.write(write) for write in writes]
-    return [answer.event for answer in answers if isinstance(answer, Stored)]
 
 
 async def test_a_long_replay_in_a_busy_room_ends_and_misses_nothing() -> None:
@@ -184,114 +108,6 @@ async def test_a_removal_ends_a_replay_below_it() -> None:
         offsets = [frame["offset"] for frame in frames if frame["type"] == "message"]
         assert offsets == list(range(1, len(offsets) + 1)) and len(offsets) < ban.offset
         assert not bob.rooms
-
-
-class Meanwhile:
-    """A presence that has somebody else go first whenever it is entered."""
-
-    def __init__(self, presence: Presence, act: Callable[[], Awaitable[object]]) -> None:
-        self._presence = presence
-        self._act = act
-
-    async def enter(self, room: RoomId, connection: ConnectionId) -> Entered | None:
-        await self._act()
-        return await self._presence.enter(room, connection)
-
-    async def leave(self, room: RoomId, connection: ConnectionId) -> None:
-        await self._presence.leave(room, connection)
-
-
-@contextlib.asynccontextmanager
-async def resuming(
-    act: Callable[[Backends, Connection], Awaitable[object]],
-) -> AsyncIterator[tuple[Backends, Any, Any]]:
-    """Bob resumes where ann is; `act` comes between the question who bob is and its use. Also his wire, and the
-    answers to his questions."""
-    async with chat() as backends:
-        ann, wire = live(backends, SlowWire(), "ann"), SlowWire()
-        bob = live(backends, wire)
-        state = await backends.store.room(DEFAULT_ROOM)
-        assert state is not None
-        for one in (ann, bob):
-            assert await backends.presence.acquire(one.id, one.identity.user, one.address.limited) is None
-        await backends.chat.entrance.enter(ann, join())
-        entrance = backends.chat.entrance
-        entrance._presence = Meanwhile(backends.presence, lambda: act(backends, ann))  # type: ignore[assignment]
-        with mock.patch.object(backends.store, "entry", wraps=backends.store.entry) as asked:
-            denied = await entrance.enter(bob, join(0, state.epoch))
-        yield backends, wire, (denied, asked.await_count)
-
-
-async def nothing(_backends: Backends, _ann: Connection) -> None:
-    """Nobody comes in between."""
-
-
-async def test_where_somebody_is_who_comes_back_is_asked_for_once() -> None:
-    """The room that is live already would have heard of a removal since."""
-    async with resuming(nothing) as (backends, wire, (denied, asked)):
-        assert (denied, asked) == (None, 1)
-        await wrote(backends, Post(DEFAULT_ROOM, ANN, "hi"))
-        assert [frame["type"] for frame in wire.take()] == ["joined", "message"]
-
-
-async def test_a_removal_behind_the_question_keeps_them_out() -> None:
-    """It was delivered before the answer was used."""
-
-    async def ban(backends: Backends, _ann: Connection) -> None:
-        await wrote(backends, Change(DEFAULT_ROOM, ROOT, Action.BAN, user=BOB), Post(DEFAULT_ROOM, ANN, "about bob"))
-
-    async with resuming(ban) as (_, wire, (denied, asked)):
-        assert (denied.code, asked) == (ErrorCode.BANNED, 2)
-        # Which every connection of theirs is told.
-        assert [frame["type"] for frame in wire.take()] == ["membership"]
-
-
-async def test_a_removal_that_is_on_its_way_is_the_last_they_hear() -> None:
-    """It was stored before the answer was used, and is delivered behind it."""
-    stored: list[Stored | Denied] = []
-
-    async def ban(backends: Backends, _ann: Connection) -> None:
-        banned, about = Change(DEFAULT_ROOM, ROOT, Action.BAN, user=BOB), Post(DEFAULT_ROOM, ANN, "about bob")
-        stored.extend(await backends.store.append([banned, about]))
-
-    async with resuming(ban) as (backends, wire, (denied, _)):
-        assert denied is None
-        backends.hub.deliver([one.event for one in stored if isinstance(one, Stored)])
-        assert [frame["type"] for frame in wire.take()] == ["joined", "member", "membership"]
-
-
-async def test_a_room_that_was_forgotten_behind_the_question_is_asked_for_again() -> None:
-    """The last one left, and what was posted then was delivered to nobody."""
-
-    async def leave(backends: Backends, ann: Connection) -> None:
-        await backends.chat.goodbye(ann, said_so=True)
-        await wrote(backends, Post(DEFAULT_ROOM, ANN, "nobody hears"))
-
-    async with resuming(leave) as (_, wire, (denied, asked)):
-        assert denied is None and asked > 1
-        assert [frame["offset"] for frame in wire.take() if frame["type"] == "message"] == [1]
-
-
-async def test_places_are_given_back_where_nobody_came_in() -> None:
-    """A full room, an unknown one, a banned user: none leaves a trace."""
-    async with chat(connections_per_room=1) as backends:
-        first, second = live(backends, SlowWire(), "ann"), live(backends, SlowWire(), "bob")
-        for one in (first, second):
-            assert await backends.presence.acquire(one.id, one.identity.user, one.address.limited) is None
-        assert await backends.chat.entrance.enter(first, join()) is None
-        full = await backends.chat.entrance.enter(second, join())
-        assert full is not None and full.code is ErrorCode.ROOM_FULL
-        unknown = await backends.chat.entrance.enter(second, join(room="nowhere"))
-        assert unknown == Denied(ErrorCode.ROOM_UNKNOWN)
-        await backends.chat.goodbye(first, said_so=True)
-        await wrote(backends, Change(DEFAULT_ROOM, ROOT, Action.BAN, user=BOB))
-        banned = await backends.chat.entrance.enter(second, join())
-        assert banned is not None and banned.code is ErrorCode.BANNED
-        await wrote(backends, Change(DEFAULT_ROOM, ROOT, Action.UNBAN, user=BOB))
-        assert await backends.chat.entrance.enter(second, join()) is None
-        assert set(backends.hub.rooms) == {DEFAULT_ROOM}
-        await backends.chat.goodbye(second, said_so=True)
-        assert not backends.hub.rooms
 
 
 @pytest.mark.parametrize("again", [1, 2])

@@ -22,8 +22,8 @@ from app.model import Change, Entry, Event, Post, RoomId, Stored, UserName
 from app.roles import Action
 from app.verdict import ERRORS, Denied, ErrorCode
 from tests.patience import PATIENCE, THOROUGH
+from tests.unit.entering import ANN, BOB, chat, join, live
 from tests.unit.live import PaperWire, mended
-from tests.unit.test_entrance import ANN, BOB, chat, join, live
 
 _NUMBERS = itertools.count(1)
 BEHIND = st.integers(0, 6)
