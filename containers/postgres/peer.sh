@@ -17,7 +17,7 @@
 #                     has received no more: what is acked is on one of the two. With `unproven` it may be silent: what was
 #                     acked last may be lost then.
 #   peer.sh lead      let SELF lead, which was the primary and waits: not asked for where any other server may have gone on
-#   peer.sh forget    delete the data of SELF, which is then made anew; not called where it runs
+#   peer.sh forget    delete the data of SELF, which is then made anew, as soon as no server has it
 # states and promote ask over the network, from wherever they are called.
 set -eu
 umask 077
@@ -54,6 +54,13 @@ wait_for() {
     [ -e $waiting ] || echo "waiting for $*" >&2
     : >$waiting
     sleep 1
+}
+
+# The volume is this container's alone, until all that it started has ended. Swarm was seen to start a host's one server anew
+# after an election, while the former ran on for three seconds more: two servers on one volume destroy what is in it.
+hold() {
+    exec 9>"${PGDATA%/*}/held"
+    until flock --nonblock 9; do wait_for "the former container of $SELF to end: it has the data"; done
 }
 
 major_is_ours() {
@@ -229,12 +236,16 @@ lead)
     [ -z "$found" ] || refuse "$found is the primary, and answers."
     : >"$alone"
     ;;
-forget) rm -rf "$PGDATA" "$PGDATA.new" ;;
+forget)
+    hold
+    rm -rf "$PGDATA" "$PGDATA.new"
+    ;;
 '')
+    hold
     [ -s "$PGDATA/PG_VERSION" ] || copy
     major_is_ours
     # Of a server that was killed: it names a process of that container, whose number another one may have here, for which
-    # PostgreSQL would take it. The volume is this container's alone.
+    # PostgreSQL would take it. Nobody else has the data: hold.
     rm -f "$PGDATA/postmaster.pid"
     if [ ! -e "$PGDATA/standby.signal" ]; then
         may_lead

@@ -12,6 +12,7 @@ from tests.containers.postgres_peers import NAMES, ONE, THREE, TWO, Servers
 from tests.patience import until
 
 TIMED_OUT = 124
+BEGAN = "SELECT backend_start FROM pg_stat_replication WHERE application_name = 'postgres-2'"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,21 @@ def test_what_a_killed_server_left_keeps_none_from_starting(servers: Servers, pr
     servers.start_again(TWO)
     until(lambda: servers.states(TWO).get(TWO, ("", 0))[0] == "standby", "it answers", SECONDS)
     until(lambda: servers.standbys(ONE) == 2, "both stream", SECONDS)
+
+
+def test_a_second_container_of_a_server_waits_until_the_first_has_ended(servers: Servers) -> None:
+    """Two servers on one volume destroy it: Swarm was seen to start a host's one server while the former still ran."""
+    engine.run("rename", servers.container(TWO), f"{servers.container(TWO)}-former")
+    began = servers.ask(ONE, BEGAN)
+    servers.start(TWO)
+    until(lambda: "the former container of postgres-2" in servers.said(TWO), "it says for what it waits", SECONDS)
+    assert servers.peer(TWO, "healthy")[0] == 0
+    assert servers.write(5) == 0
+    assert began and servers.ask(ONE, BEGAN) == began
+    engine.run("rm", "--force", f"{servers.container(TWO)}-former")
+    until(lambda: servers.states(ONE).get(TWO, ("", 0))[0] == "standby", "it serves", SECONDS)
+    until(lambda: servers.standbys(ONE) == 2, "both stream", SECONDS)
+    until(lambda: 5 in servers.kept(TWO), "it has what was written")
 
 
 def test_a_lost_primary_is_followed_and_does_not_come_back_as_one(servers: Servers) -> None:
