@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -21,6 +20,7 @@ from app.store import StoreDown
 from tests.contract import servers
 from tests.contract.servers import KINDS, linked, running, until_true
 from tests.patience import PATIENCE
+from tests.stack.running import free_port
 
 SOON = 0.3
 """Seconds that the links of these tests wait for an answer."""
@@ -175,13 +175,6 @@ async def test_a_password_comes_from_a_file_of_ours_alone(server: servers.Server
         file.chmod(0o600)
         await until_true(lambda: link.up, "the link is there")
         assert await link.call("ACL", "WHOAMI") == b"chat"
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as line:
-        port: int = line.getsockname()[1]
-        return port
 
 
 def certify(folder: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from stack import exposition, listeners, processes
@@ -25,24 +27,42 @@ SECONDS = 120.0
 """How long any make target may take before the test gives up on it."""
 PORTS = range(20_000, 32_000)
 """Below the range from which the kernel gives outgoing connections their ports."""
+_TAKEN: set[int] = set()
 FOREIGN = ("PORTCULLIS_", "COVERAGE_", "MAKE", "MFLAGS", "YES", "CONFIRM")
 """What the names of variables begin with that would reach a stack from the make that runs the tests."""
 SEEDED = ("venv", "uv")
 
 
 def free_port() -> int:
-    """A port on which nobody listens. Picked at random, since several test runs may share a machine."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311
-        if not listeners.busy(port):
-            return port
+    """A port on which nobody listens, and which no other test of this user's gets as long as this process lives."""
+    while not _take(port := random.choice(PORTS)):  # noqa: S311
+        pass
+    return port
 
 
 def free_pair() -> int:
     """A free port with another one above it."""
-    while listeners.busy((port := free_port()) + 1):
+    while not _take((port := free_port()) + 1):
         pass
     return port
+
+
+def _take(port: int) -> bool:
+    """Whether it could be had. Nobody may listen on it for a while yet, so other processes have to be told."""
+    if port in _TAKEN or listeners.busy(port):
+        return False
+    try:
+        fcntl.lockf(_book(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _TAKEN.add(port)
+    return True
+
+
+@cache
+def _book() -> int:
+    """A file in which each port has a byte, locked by the process that has it."""
+    return os.open(places.FOLDER / f"portcullis-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 @dataclass
