@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -284,11 +285,19 @@ def prefixes() -> Iterator[list[str]]:
     addresses = ["2001:db8:7:1::1", "2001:db8:7:1:ffff::a0a", "2001:db8:7:2::1"]
     for address in addresses:
         subprocess.run(["ip", "-6", "addr", "replace", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    for address in addresses:
+        # The kernel makes the way to it a moment after the address itself.
+        until(partial(_leads_here, address), f"a way to {address}")
     try:
         yield addresses
     finally:
         for address in addresses:
             subprocess.run(["ip", "-6", "addr", "del", f"{address}/128", "dev", "lo"], check=True)
+
+
+def _leads_here(address: str) -> bool:
+    words = ["ip", "-6", "route", "get", address, "from", address]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.startswith("local")
 
 
 def test_ipv6_is_counted_per_64(edge: Edge, prefixes: list[str]) -> None:
