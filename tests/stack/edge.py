@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"
 USER = "www-data" if os.geteuid() == 0 else None
 """Every Debian and Ubuntu has it; the edge must work for a user who owns nothing else."""
+IPV6_FREEBIND = 78
+"""linux/in6.h; Python has no name for it."""
 _SAMPLE = re.compile(r'^(edge_\w+)\{(?:reason|status_class)="([^"]*)"\} (\d+)', re.MULTILINE)
 
 
@@ -164,8 +166,7 @@ class Edge:
 
     def connect(self, source: str = "127.0.0.1", to: str = "127.0.0.1") -> ssl.SSLSocket:
         """A bare TLS connection with SNI localhost."""
-        plain = socket.create_connection((to, self.values.https_port), PATIENCE, (source, 0))
-        return self.trust.wrap_socket(plain, server_hostname="localhost")
+        return self.trust.wrap_socket(connected(source, to, self.values.https_port), server_hostname="localhost")
 
     def counters(self) -> dict[tuple[str, str], int] | None:
         """mtail's counters by name and label value; None while it does not answer."""
@@ -202,11 +203,26 @@ class _Direct(HTTPSConnection):
 
     def __init__(self, host: str, port: int, source: str, to: str, trust: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=PATIENCE)
-        self._way = (to, port), PATIENCE, (source, 0)
+        self._way = source, to, port
         self._trust = trust
 
     def connect(self) -> None:
-        self.sock = self._trust.wrap_socket(socket.create_connection(*self._way), server_hostname=self.host)
+        self.sock = self._trust.wrap_socket(connected(*self._way), server_hostname=self.host)
+
+
+def connected(source: str, to: str, port: int) -> socket.socket:
+    """From an address to which a way leads here, whether an interface has it or not."""
+    plain = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET)
+    try:
+        plain.settimeout(PATIENCE)
+        if plain.family == socket.AF_INET6:
+            plain.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        plain.bind((source, 0))
+        plain.connect((to, port))
+    except BaseException:
+        plain.close()
+        raise
+    return plain
 
 
 def _listens(port: int) -> bool:
