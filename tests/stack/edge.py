@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -25,6 +24,7 @@ from nginx.render import EdgeValues, check_command, mtail_command, nginx_command
 from nginx.rotate import rotate
 from tests import canary
 from tests.patience import PATIENCE, until
+from tests.stack.running import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"
@@ -33,21 +33,6 @@ USER = "www-data" if os.geteuid() == 0 else None
 IPV6_FREEBIND = 78
 """linux/in6.h; Python has no name for it."""
 _SAMPLE = re.compile(r'^(edge_\w+)\{(?:reason|status_class)="([^"]*)"\} (\d+)', re.MULTILINE)
-
-
-def free_ports(number: int) -> list[int]:
-    """Different ports nobody listens on, and none that the kernel may give to an outgoing connection meanwhile."""
-    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
-    found: list[int] = []
-    with contextlib.ExitStack() as held:
-        for port in random.sample(range(10_000, first_ephemeral), 1_000):
-            probe = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind(("", port))
-                found.append(port)
-            if len(found) == number:
-                break
-    return found
 
 
 @dataclass(frozen=True)
@@ -240,7 +225,7 @@ def _answers(bind: Path) -> bool:
 
 def prepare(state: Path, **changed: object) -> EdgeValues:
     """Make certificates and the rendered configuration in `state`, on free ports."""
-    https, http, metrics = free_ports(3)
+    https, http, metrics = (free_port() for _ in range(3))
     given = EdgeValues(state, https_port=https, http_port=http, metrics_port=metrics, user=USER)
     values = replace(given, **changed)  # type: ignore[arg-type]
     for name in ("run", "logs", "tls"):

@@ -28,6 +28,7 @@ SECONDS = 120.0
 PORTS = range(20_000, 32_000)
 """Below the range from which the kernel gives outgoing connections their ports."""
 _TAKEN: set[int] = set()
+"""By this process, whose own locks never keep it out."""
 FOREIGN = ("PORTCULLIS_", "COVERAGE_", "MAKE", "MFLAGS", "YES", "CONFIRM")
 """What the names of variables begin with that would reach a stack from the make that runs the tests."""
 SEEDED = ("venv", "uv")
