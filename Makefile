@@ -144,13 +144,13 @@ run-containers:
 test-load: machine environment ## the limits under real load, right, off and off by one
 	$(BIN)/python -m pytest --durations=15 tests/load/runs
 
-# Not part of `make test`: it makes a host's image and installs an engine on it from the archive.
-test-lab: machine environment ## the playbooks, against real hosts on this machine: five, then one
-	@YES=1 $(STACK) engine
+# Not part of `make test`: it makes a host's image and installs an engine on it from the archive. The five hosts and the
+# one are two labs side by side, each in a process of its own.
+test-lab: environment images ## the playbooks, against real hosts on this machine: five, and one beside them
+	@$(STACK).ship images --cluster >/dev/null
 	@$(PYTHON) -m stack.development ansible
 	@$(BIN)/python -m tests.tools ssh-audit >/dev/null
-	$(BIN)/python -m pytest --durations=15 tests/lab/five
-	$(BIN)/python -m pytest --durations=15 $(if $(THOROUGH),--ignore=tests/lab/five tests/lab,tests/lab/test_one_host.py)
+	$(BIN)/python -m pytest -n 2 --durations=15 tests/lab$(if $(THOROUGH),,/five tests/lab/test_one_host.py)
 
 test-all: export THOROUGH = 1
 test-all: export COVERAGE = 1

@@ -5,6 +5,7 @@ Debian 12, because the systemd of Debian 13 refuses the cgroup v1 hierarchy that
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stack import engine, packages
+from stack.place import CLONE
 from stack.problem import Problem
 
 SUITE = "bookworm"
@@ -69,9 +71,20 @@ def name() -> str:
 
 
 def make(say: Callable[[str], None]) -> str:
-    """Make the image from the distribution's archive unless it is there; returns its name. Raises Problem."""
-    if engine.has_image(name()):
-        return name()
+    """Make the image from the distribution's archive unless it is there; returns its name. Raises Problem.
+
+    Of two labs that begin at once, one makes it and the other waits.
+    """
+    folder = CLONE / "var" / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not engine.has_image(name()):
+            _make(say)
+    return name()
+
+
+def _make(say: Callable[[str], None]) -> None:
     if packages.command("mmdebstrap") is None:
         raise Problem("The hosts' image is made with mmdebstrap: sudo apt-get install mmdebstrap")
     say(f"making the hosts' image {name()}, once; about a minute")
@@ -87,4 +100,3 @@ def make(say: Callable[[str], None]) -> str:
         if done.returncode:
             raise Problem("The hosts' image could not be made:\n" + "\n".join(done.stderr.strip().splitlines()[-8:]))
         engine.run("import", tree, name())
-    return name()

@@ -28,8 +28,8 @@ hypothesis.settings.load_profile("portcullis")
 # pytest's own folders, and those of every program that is started.
 os.environ["TMPDIR"] = tempfile.tempdir = str(places.FOLDER)
 LONGEST = ("test_delivery.py", "test_store_properties.py")
-COSTLY = ("browser", "crowds")
-"""Folders with one browser, or one stack for crowds."""
+COSTLY = ("browser", "crowds", "five", "lab")
+"""Folders with one browser, one stack for crowds, or one lab."""
 
 
 def pytest_report_header() -> list[str]:
