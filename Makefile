@@ -146,7 +146,8 @@ test-load: machine environment ## the limits under real load, right, off and off
 
 # Not part of `make test`: it makes a host's image and installs an engine on it from the archive. The five hosts and the
 # one are two labs side by side, each in a process of its own.
-test-lab: environment images ## the playbooks, against real hosts on this machine: five, and one beside them
+test-lab: machine environment ## the playbooks, against real hosts on this machine: five, and one beside them
+	@YES=1 $(STACK) engine
 	@$(STACK).ship images --cluster >/dev/null
 	@$(PYTHON) -m stack.development ansible
 	@$(BIN)/python -m tests.tools ssh-audit >/dev/null
