@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from app.keys import create_key, open_keys, prune_keys
 from app.lock import StoreLocked
@@ -47,6 +48,12 @@ def main(words: Sequence[str] | None = None) -> int:
     if printed:
         print(printed)
     return 0
+
+
+def leave(status: int) -> NoReturn:
+    """End the process. What is left is not walked once more before that: it was a quarter of what a command cost."""
+    gc.freeze()
+    sys.exit(status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -228,4 +235,4 @@ def _json(content: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -20,13 +20,13 @@ def environ(place: Place, settings: Mapping[str, str]) -> dict[str, str]:
 
 SEVERAL = """
 import contextlib, os, sys
-from app.__main__ import main
+from app.__main__ import leave, main
 *first, last = [command.split() for command in sys.argv[1:]]
 for words in first:
     with contextlib.redirect_stdout(sys.stderr):
         if status := main(words):
             sys.exit(status)
-sys.exit(main(last))
+leave(main(last))
 """
 
 
