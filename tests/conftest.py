@@ -20,13 +20,17 @@ from tests import canary, places, postgres
 from tests.clients import end_clients
 from tests.containers.contained import ContainedStack, up
 from tests.patience import THOROUGH
-from tests.stack.running import RunningStack, new_stack
+from tests.stack.running import LENT, RunningStack, first_up, new_stack
 
 # How long one example takes says nothing on a machine that runs other tests at the same time.
 hypothesis.settings.register_profile("portcullis", deadline=None, max_examples=2000 if THOROUGH else 100)
 hypothesis.settings.load_profile("portcullis")
 # pytest's own folders, and those of every program that is started.
 os.environ["TMPDIR"] = tempfile.tempdir = str(places.FOLDER)
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether this process is one of several, which the first has started."""
+if not WORKER:
+    os.environ[LENT] = tempfile.mkdtemp(prefix="portcullis-lent-")
 LONGEST = ("test_delivery.py", "test_store_properties.py")
 COSTLY = ("browser", "crowds", "five", "lab")
 """Folders with one browser, one stack for crowds, or one lab."""
@@ -49,6 +53,12 @@ def _valkey() -> list[str]:
         return []
 
 
+def pytest_unconfigure() -> None:
+    """Nobody takes anything over any more."""
+    if not WORKER:
+        shutil.rmtree(os.environ[LENT])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that nothing has to wait for it alone at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
@@ -56,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Name what failed at once: a whole run takes long, and its summary comes at the end."""
-    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+    if report.failed and not WORKER:
         print(f"\n{report.nodeid}: {report.when} failed\n{report.longreprtext[-2000:]}", flush=True)
 
 
@@ -109,7 +119,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[RunningStack]:
         yield request.getfixturevalue("contained")
         return
     with new_stack() as running:
-        running.up()
+        first_up(running)
         yield running
 
 

@@ -41,7 +41,7 @@ def accounts(stack: RunningStack) -> Accounts:
 
     def password(name: str, *more: str) -> str:
         if name not in passwords:
-            passwords[name] = stack.user(name, *more)
+            passwords[name] = stack.user(name, *more) if more else stack.account(name)
         return passwords[name]
 
     return password

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Enter
 from tests.browser.person import PATIENCE_MS, Person
 from tests.patience import until
-from tests.stack.running import RunningStack
+from tests.stack.running import RunningStack, apart
 
 LATE_WORD = """
 async () => {
@@ -49,7 +49,7 @@ def api(stack: RunningStack) -> Iterator[Api]:
 
         def carry_out(name: str, path: str, **body: Any) -> dict[str, Any]:
             if name not in tokens:
-                tokens[name] = stack.token(name)
+                tokens[name] = apart(stack.mint(name))
             method = "POST" if body or path.endswith("/join") else "GET"
             headers = {"authorization": f"Bearer {tokens[name]}"}
             answer = client.request(method, path, json=body if method == "POST" else None, headers=headers)

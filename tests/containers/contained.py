@@ -62,6 +62,10 @@ class ContainedStack(RunningStack):
         """See RunningStack."""
         return (await asyncio.to_thread(self.mint_all, [(name, seconds)]))[0]
 
+    def account(self, name: str) -> str:
+        """See RunningStack."""
+        return self.user(name)
+
     def mint_all(self, wanted: Iterable[tuple[str, float]]) -> list[str]:
         """A token for each name, with so many seconds to live; accounts are made where they are missing."""
         lines = "".join(f"{name} {seconds}\n" for name, seconds in wanted)

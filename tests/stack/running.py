@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import random
@@ -10,17 +11,19 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from stack import exposition, listeners, processes
 from stack.place import Place
 from tests import canary, places
 from tests.clients import hang_up
-from tests.socket.server import Server
+from tests.socket.server import PASSWORD, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120.0
@@ -32,6 +35,10 @@ _TAKEN: set[int] = set()
 FOREIGN = ("PORTCULLIS_", "COVERAGE_", "MAKE", "MFLAGS", "YES", "CONFIRM")
 """What the names of variables begin with that would reach a stack from the make that runs the tests."""
 SEEDED = ("venv", "uv")
+LENT = "TEST_LENT"
+"""The variable that names a folder which all processes of a run share."""
+
+Found = TypeVar("Found")
 
 
 def free_port() -> int:
@@ -184,6 +191,11 @@ class RunningStack:
         inside = Server(self.state, {"issuer": self.url})
         return await inside.token(name, expires_at=time.time() + seconds)
 
+    def account(self, name: str) -> str:
+        """An account made beside the server, where `user` would start three programs; returns its password."""
+        apart(Server(self.state, {"issuer": self.url}).person(name))
+        return PASSWORD
+
     @contextmanager
     def beside(self, settings: Mapping[str, str]) -> Iterator[RunningStack]:
         """Another stack of the same kind, up, with settings of its own."""
@@ -220,6 +232,12 @@ def _is_master(one: processes.Process, found: Mapping[int, processes.Process]) -
     return one.program == "supervisor" or getattr(found.get(one.parent), "program", "") == "supervisor"
 
 
+def apart(work: Coroutine[Any, Any, Found]) -> Found:
+    """What it returns, from a thread of its own: Playwright's event loop runs in the one that asks."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
 @contextmanager
 def new_stack(
     settings: Mapping[str, str] | None = None,
@@ -246,6 +264,19 @@ def new_stack(
     finally:
         processes.stop(stack.place, 1)
         shutil.rmtree(folder)
+
+
+def first_up(stack: RunningStack) -> None:
+    """`up` of this process's first stack: of all processes of a run one installs, and the others take that over."""
+    folder = Path(os.environ[LENT])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (seed := folder / "state").is_dir():
+            stack.up()
+            take_over(stack.state, seed)
+            return
+    take_over(seed, stack.state)
+    stack.up()
 
 
 def take_over(seed: Path, state: Path) -> None:

@@ -23,8 +23,8 @@ async def test_two_workers_behind_the_edge(another: NewStack, cluster: Cluster) 
         master = mine.pid("app")
         assert len([one for one in mine.processes() if one.parent == master]) == 2
         mine.user("ann")
-        through = Through(mine)
-        clients = [await through.connect(mine.token("ann")) for _ in range(4)]
+        through, token = Through(mine), mine.token("ann")
+        clients = [await through.connect(token) for _ in range(4)]
         for client in clients:
             await client.join()
         assert (await clients[0].post("hello, all"))["type"] == "ack"
