@@ -26,8 +26,6 @@ alone=${PGDATA%/*}/first
 waiting=/tmp/waiting
 stores=/run/stores
 export PGBACKREST_CONFIG=/etc/portcullis/archive.conf
-# The engine asks outside for the name of who is not there, where nobody may answer: not for ten seconds each time.
-export RES_OPTIONS='timeout:1 attempts:2'
 as="user=portcullis_replica sslmode=verify-full sslrootcert=$stores/ca.pem sslcert=$stores/portcullis_replica.pem \
 sslkey=$stores/portcullis_replica.key connect_timeout=2"
 
@@ -192,10 +190,13 @@ serve() {
     [ ! -e "$alone" ] || settle &
     [ ! -e "$PGDATA/standby.signal" ] || archive_on &
     lend &
+    # A standby takes no connect_timeout for its own connection (libpqrcv_connect): without tcp_user_timeout a host that
+    # swallows what is sent to it, as a lost one does, keeps it for two minutes from asking the next one.
     names=$(for name in $PEERS; do printf '%s"%s"' "${comma:-}" "$name"; comma=,; done)
     postgres -c "config_file=$settings" -c "shared_buffers=${SHARED_BUFFERS:-128MB}" -c "cluster_name=$SELF" \
         -c "synchronous_standby_names=ANY 1 ($names)" \
-        -c "primary_conninfo=host=$(echo "$PEERS" | tr ' ' ',') $as application_name=$SELF target_session_attrs=read-write" &
+        -c "primary_conninfo=host=$(echo "$PEERS" | tr ' ' ',') $as tcp_user_timeout=5000 application_name=$SELF \
+target_session_attrs=read-write" &
     server=$!
     trap 'kill -INT "$server" || true' INT TERM
     while kill -0 "$server" 2>/dev/null; do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,6 +13,14 @@ from tests.containers.postgres_peers import NAMES, ONE, THREE, TWO, Servers
 from tests.patience import until
 
 TIMED_OUT = 124
+SWALLOW = """
+import socket, threading
+with socket.create_server(("", 5432), backlog=0) as server:
+    for _ in range(8):  # once nobody more may wait to be accepted, the kernel drops who asks
+        threading.Thread(target=socket.create_connection, args=(("127.0.0.1", 5432),), daemon=True).start()
+    print("swallows", flush=True)
+    threading.Event().wait()
+"""
 BEGAN = "SELECT backend_start FROM pg_stat_replication WHERE application_name = 'postgres-2'"
 
 
@@ -24,6 +33,18 @@ def servers() -> Iterator[Servers]:
         yield made
 
 
+@contextmanager
+def _swallowing(servers: Servers, name: str) -> Iterator[None]:
+    """A lost host for a moment: an address by this name that answers nothing, not even that nobody is there."""
+    place = ("--detach", f"--name={servers.container('lost')}", f"--network-alias={name}")
+    servers.run(*place, servers.built["counter"], "python3", "-c", SWALLOW)
+    try:
+        until(lambda: "swallows" in servers.said("lost"), "it swallows")
+        yield
+    finally:
+        engine.run("rm", "--force", servers.container("lost"))
+
+
 def test_who_has_no_certificate_of_its_own_is_not_let_in(servers: Servers) -> None:
     """The password alone does not do, nor does another role's certificate with it; both together do."""
     question = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -32,6 +53,11 @@ def test_who_has_no_certificate_of_its_own_is_not_let_in(servers: Servers) -> No
     assert status == 2 and "requires a valid client certificate" in said
     status, said = servers.client("portcullis", "portcullis_watch", question)
     assert status == 2 and "authentication failed" in said
+
+
+def test_who_is_gone_is_soon_known_to_be(servers: Servers) -> None:
+    """The engine may leave a name that nobody has unanswered; 2 is that there is none, and not that the time was up."""
+    assert servers.inside(TWO, "timeout", "5", "getent", "ahosts", "gone")[0] == 2
 
 
 def test_a_commit_waits_for_a_standby(servers: Servers) -> None:
@@ -80,13 +106,14 @@ def test_a_lost_primary_is_followed_and_does_not_come_back_as_one(servers: Serve
     assert status == 78 and f"{ONE} is the primary" in said
     assert servers.write(10) == 0
     acked = servers.kept(ONE)
-    servers.kill(ONE)
-    states = servers.states(TWO)
-    assert states[ONE] == ("absent", 0)
-    assert states[TWO][0] == states[THREE][0] == "standby"
-    leads, other = sorted((TWO, THREE), key=lambda name: states[name][1], reverse=True)
-    assert servers.peer(leads, "promote")[0] == 0
-    until(lambda: servers.standbys(leads) == 1, "the other one follows", SECONDS)
+    with _swallowing(servers, ONE):
+        servers.kill(ONE)
+        states = servers.states(TWO)
+        assert states[ONE] == ("absent", 0)
+        assert states[TWO][0] == states[THREE][0] == "standby"
+        leads, other = sorted((TWO, THREE), key=lambda name: states[name][1], reverse=True)
+        assert servers.peer(leads, "promote")[0] == 0
+        until(lambda: servers.standbys(leads) == 1, "the other one follows", SECONDS)
     assert set(acked) <= set(servers.kept(leads))
     assert servers.write(11) == 0
     servers.start_again(ONE)
