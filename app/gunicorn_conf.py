@@ -157,7 +157,7 @@ def on_exit(server: Arbiter) -> None:
     for address in server.address:
         if isinstance(address, str):
             Path(address).unlink(missing_ok=True)
-    gc.freeze()  # what is left is not walked once more before the end, which took half a second
+    gc.freeze()  # what is left is not walked once more before the end, which took 0.3 s
 
 
 def post_fork(server: Arbiter, _worker: object) -> None:
